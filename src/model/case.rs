@@ -1,0 +1,140 @@
+//! The case: one stream of events and what they add up to. `Case::apply` is the only transition
+//! function; it serves live writes and replay alike.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::effect::CardKind;
+use super::event::{Event, Illegal};
+use super::id::CaseId;
+use super::incident::Incident;
+use super::outcome::Checked;
+use super::person::PersonId;
+use super::time::Millis;
+
+/// One stream of events, folded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    pub id: CaseId,
+    /// How many events were applied.
+    pub seq: u64,
+    pub body: Body,
+    /// Where each card of the case stands in chat.
+    pub cards: BTreeMap<CardKind, Card>,
+}
+
+/// A message of ours in a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    pub channel: String,
+    pub ts: String,
+    /// The last event whose line it carries (history only).
+    pub upto: u64,
+    /// Why chat refused it for good, if it did.
+    pub failed: Option<String>,
+}
+
+/// What kind of case, and its state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    Empty,
+    Incident(Box<Incident>),
+    Check(Status),
+    Watch(Watch),
+    Control { refused: u64 },
+}
+
+/// An ad hoc `/dr status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub by: PersonId,
+    pub channel: String,
+    pub asked: Millis,
+    /// Runbook to its detection, once back.
+    pub found: BTreeMap<String, Option<Detection>>,
+}
+
+/// A detection that came back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Detection {
+    pub at: Millis,
+    pub checked: Vec<Checked>,
+    pub streak: u32,
+    pub since: Option<Millis>,
+}
+
+/// A scenario's standing detection: the last transition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Watch {
+    pub runbook: String,
+    pub last: Option<Detection>,
+}
+
+impl Case {
+    /// A case before its first event.
+    #[must_use]
+    pub fn new(id: CaseId) -> Case {
+        Case { id, seq: 0, body: Body::Empty, cards: BTreeMap::new() }
+    }
+
+    /// The incident, if this is one.
+    #[must_use]
+    pub fn incident(&self) -> Option<&Incident> {
+        match &self.body {
+            Body::Incident(incident) => Some(incident),
+            _ => None,
+        }
+    }
+
+    /// Moves the case by one event at time `at`.
+    ///
+    /// # Errors
+    /// The event does not fit where the case stands; the case is then unchanged only if the caller
+    /// worked on a copy, which every caller does.
+    pub fn apply(&mut self, event: &Event, at: Millis) -> Result<(), Illegal> {
+        match (&mut self.body, event) {
+            (Body::Empty, Event::Declared(declared)) => {
+                self.body = Body::Incident(Box::new(Incident::new(declared.clone(), at)))
+            }
+            (Body::Empty, Event::StatusAsked { by, channel, scenarios }) => {
+                let found = scenarios.iter().map(|s| (s.clone(), None)).collect();
+                self.body = Body::Check(Status { by: by.clone(), channel: channel.clone(), asked: at, found });
+            }
+            (Body::Empty, Event::WatchOpened { runbook }) => {
+                self.body = Body::Watch(Watch { runbook: runbook.clone(), last: None })
+            }
+            (Body::Empty, Event::ControlOpened) => self.body = Body::Control { refused: 0 },
+            (Body::Empty, _) => return Err(Illegal::new("case that was not opened", event)),
+            (_, Event::CardPosted { card, channel, ts, upto }) => {
+                let at = Card { channel: channel.clone(), ts: ts.clone(), upto: *upto, failed: None };
+                self.cards.insert(*card, at);
+            }
+            (_, Event::CardFailed { card, why }) => self.card_failed(*card, why),
+            (Body::Control { refused }, Event::Refused { .. }) => *refused += 1,
+            (Body::Check(status), Event::Detected { runbook, checked, streak, since }) => {
+                let found = Detection { at, checked: checked.clone(), streak: *streak, since: *since };
+                let slot = status
+                    .found
+                    .get_mut(runbook)
+                    .ok_or_else(|| Illegal::new("status that did not ask for it", event))?;
+                *slot = Some(found);
+            }
+            (Body::Watch(watch), Event::Detected { runbook, checked, streak, since }) if *runbook == watch.runbook => {
+                watch.last = Some(Detection { at, checked: checked.clone(), streak: *streak, since: *since });
+            }
+            (Body::Incident(incident), event) => incident.apply(event, at)?,
+            (Body::Check(_), event) => return Err(Illegal::new("status check", event)),
+            (Body::Watch(_), event) => return Err(Illegal::new("watch", event)),
+            (Body::Control { .. }, event) => return Err(Illegal::new("control case", event)),
+        }
+        self.seq += 1;
+        Ok(())
+    }
+
+    fn card_failed(&mut self, card: CardKind, why: &str) {
+        let blank = Card { channel: String::new(), ts: String::new(), upto: 0, failed: None };
+        self.cards.entry(card).or_insert(blank).failed = Some(why.to_owned());
+    }
+}

@@ -1,0 +1,70 @@
+//! What arrives: chat, outcomes, timers, all in our own words. Foreign payload types end in `parse`.
+
+use serde::{Deserialize, Serialize};
+
+use super::approval::ApprovalId;
+use super::command::Asked;
+use super::id::{ButtonId, CaseId, EffectKey};
+use super::outcome::Outcome;
+use super::person::Speaker;
+
+/// One delivery: the same key is the same delivery and gets the stored answer.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub key: String,
+    pub input: Input,
+}
+
+/// Everything that can move a case.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A command typed by a person, or what was wrong with it.
+    Said { by: Speaker, place: Place, said: Result<Asked, String> },
+    /// A button pressed.
+    Clicked(Click),
+    /// A form sent.
+    Filled(Form),
+    /// What came back from an effect; `generation` is the one that was leased.
+    Came { case: CaseId, effect: EffectKey, generation: i64, outcome: Outcome },
+    /// The worker asks to start an approved or safe action: `attempt` counts the leases.
+    Starting { case: CaseId, effect: EffectKey, generation: i64, attempt: u32, digest: String },
+    /// A timer's time has come.
+    Due { case: CaseId, effect: EffectKey, generation: i64 },
+    /// The process is up: one per watched runbook.
+    Up { watch: String },
+}
+
+/// Where something was said; `reply` is a handle to a short-lived answer address kept in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Place {
+    pub channel: String,
+    #[serde(default)]
+    pub reply: Option<String>,
+}
+
+/// A pressed button: the id decides, the rest must match the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Click {
+    pub by: Speaker,
+    pub place: Place,
+    pub button: ButtonId,
+    pub message: String,
+    pub trigger: String,
+}
+
+/// A sent form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    pub by: Speaker,
+    pub token: ButtonId,
+    pub text: String,
+}
+
+/// What a form is for, as kept in the case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FormPurpose {
+    Deny(ApprovalId),
+    Done(String),
+    Cannot(String),
+}

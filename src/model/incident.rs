@@ -1,0 +1,97 @@
+//! The incident: its clocks, its card, its run. Takes events; gives the figures people ask for.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Declared, Event, Illegal};
+use super::id::ButtonId;
+use super::inbound::FormPurpose;
+use super::person::PersonId;
+use super::run::Run;
+use super::time::{Millis, Span};
+
+/// An incident as its events left it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    pub declared: Declared,
+    pub declared_at: Millis,
+    pub recovered: Option<Millis>,
+    pub run: Option<Run>,
+    /// How many runs there were, this one included.
+    pub runs: u32,
+    pub notes: u64,
+    pub last_note: Option<String>,
+    /// Open forms; at most `FORMS`, the oldest is forgotten.
+    pub forms: BTreeMap<ButtonId, (FormPurpose, PersonId)>,
+    /// Buttons of the current manual step: done, cannot.
+    pub person: Option<(String, ButtonId, ButtonId)>,
+}
+
+const FORMS: usize = 32;
+
+impl Incident {
+    /// A fresh incident.
+    #[must_use]
+    pub fn new(declared: Declared, at: Millis) -> Incident {
+        Incident {
+            declared,
+            declared_at: at,
+            recovered: None,
+            run: None,
+            runs: 0,
+            notes: 0,
+            last_note: None,
+            forms: BTreeMap::new(),
+            person: None,
+        }
+    }
+
+    /// Time from the beginning of the trouble to recovery, or to `now`: what RTO is held against.
+    #[must_use]
+    pub fn elapsed(&self, now: Millis) -> Span {
+        self.recovered.unwrap_or(now).since(self.declared.began)
+    }
+
+    /// Moves the incident by one event at time `at`.
+    ///
+    /// # Errors
+    /// The event does not fit where the incident stands.
+    pub fn apply(&mut self, event: &Event, at: Millis) -> Result<(), Illegal> {
+        match event {
+            Event::Noted { by: _, text } => {
+                self.notes += 1;
+                self.last_note = Some(text.clone());
+                Ok(())
+            }
+            Event::VoteRefused { .. } | Event::Refused { .. } => Ok(()),
+            Event::FormOpened { token, purpose, person } => {
+                if self.forms.len() >= FORMS {
+                    self.forms.pop_first();
+                }
+                self.forms.insert(token.clone(), (purpose.clone(), person.clone()));
+                Ok(())
+            }
+            Event::RunStarted { id, loaded, values, by } if self.run.as_ref().is_none_or(Run::over) => {
+                self.run = Some(Run::new(id.clone(), (**loaded).clone(), values.clone(), by.clone(), at));
+                self.runs += 1;
+                Ok(())
+            }
+            _ => self.apply_to_run(event, at),
+        }
+    }
+
+    fn apply_to_run(&mut self, event: &Event, at: Millis) -> Result<(), Illegal> {
+        let run = self.run.as_mut().ok_or_else(|| Illegal::new("incident without a run", event))?;
+        run.apply(event, at)?;
+        match event {
+            Event::PersonAsked { step, done, cannot } => {
+                self.person = Some((step.clone(), done.clone(), cannot.clone()))
+            }
+            Event::PersonDid { .. } | Event::RunResumed { .. } => self.person = None,
+            Event::RunVerified { ok: true, .. } => self.recovered = Some(at),
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,20 @@
+//! The nouns: plain data and total functions. Takes nothing from any other stage; every stage
+//! speaks in these words. No clock, no randomness, no I/O: times and ids are arguments.
+
+pub mod approval;
+pub mod case;
+pub mod command;
+pub mod effect;
+pub mod event;
+pub mod expect;
+pub mod id;
+pub mod inbound;
+pub mod incident;
+pub mod message;
+pub mod outcome;
+pub mod person;
+pub mod run;
+pub mod runbook;
+pub mod statement;
+pub mod time;
+pub mod world;

@@ -1,0 +1,368 @@
+//! The runbook: what a file in `commands/` says. Takes nothing; the loader in `parse` fills it and
+//! refuses what could not run safely.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::expect::Expect;
+use super::time::Span;
+
+/// One scenario as a file: how it is noticed, what is done, how success is proved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runbook {
+    /// File name and command name.
+    pub runbook: String,
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    pub title: String,
+    pub tier: u8,
+    pub objectives: Objectives,
+    pub estimate: Span,
+    /// Ids of the source page's lines that this file answers for.
+    #[serde(default)]
+    pub covers: Vec<String>,
+    #[serde(default)]
+    pub symptoms: Vec<String>,
+    #[serde(default)]
+    pub causes: Vec<String>,
+    #[serde(default)]
+    pub params: BTreeMap<String, Param>,
+    pub detect: Detect,
+    pub steps: Vec<Step>,
+    #[serde(default)]
+    pub verify: Vec<Check>,
+    #[serde(default)]
+    pub after: Vec<String>,
+}
+
+/// The recovery objectives of a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Objectives {
+    pub rto: Span,
+    pub rpo: Span,
+    pub mttr: Span,
+}
+
+/// A typed parameter with its bounds and, if it may be left out, its default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Param {
+    #[serde(rename = "type")]
+    pub kind: ParamType,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+/// What a parameter may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParamType {
+    Duration,
+    Integer,
+    Choice,
+}
+
+impl Param {
+    /// Reads a value, checks its bounds and gives the canonical text that is bound.
+    ///
+    /// # Errors
+    /// Names the parameter, what it got and what it takes.
+    pub fn read(&self, name: &str, text: &str) -> Result<String, String> {
+        match self.kind {
+            ParamType::Duration => self
+                .bounded(name, Span::parse(text).map_err(|e| format!("parameter `{name}`: {e}"))?, Span::parse)
+                .map(Span::exact),
+            ParamType::Integer => self
+                .bounded(name, whole(text).map_err(|e| format!("parameter `{name}`: {e}"))?, whole)
+                .map(|n| n.to_string()),
+            ParamType::Choice if self.values.iter().any(|v| v == text) => Ok(text.to_owned()),
+            ParamType::Choice => {
+                Err(format!("parameter `{name}` is `{text}`: choose one of {}", self.values.join(", ")))
+            }
+        }
+    }
+
+    fn bounded<T: PartialOrd>(
+        &self,
+        name: &str,
+        value: T,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let low = self.min.as_deref().map(&read).transpose()?.is_some_and(|m| value < m);
+        let high = self.max.as_deref().map(&read).transpose()?.is_some_and(|m| value > m);
+        if low || high {
+            let (min, max) = (self.min.as_deref().unwrap_or("any"), self.max.as_deref().unwrap_or("any"));
+            return Err(format!("parameter `{name}` is outside its bounds: from {min} to {max}"));
+        }
+        Ok(value)
+    }
+}
+
+fn whole(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+}
+
+/// How a scenario is noticed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detect {
+    /// How often the checks run by themselves.
+    pub every: Span,
+    /// Consecutive failures after which the scenario is suspected (red); fewer is amber.
+    pub failures: u32,
+    pub checks: Vec<Check>,
+}
+
+/// A read-only question with an expectation and the figure that decided it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    pub id: String,
+    pub target: String,
+    pub sql: String,
+    pub expect: Expect,
+    /// Text with `{column}` and `{parameter}` placeholders filled from the first row.
+    pub figure: String,
+    #[serde(default = "five_seconds")]
+    pub timeout: Span,
+    /// How long the expectation may take to come true; it is asked again until then.
+    #[serde(default)]
+    pub within: Span,
+}
+
+fn five_seconds() -> Span {
+    Span::seconds(5)
+}
+
+/// One unit of work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    pub id: String,
+    pub title: String,
+    #[serde(default)]
+    pub covers: Vec<String>,
+    /// Expected time; reported.
+    #[serde(default = "five_minutes")]
+    pub budget: Span,
+    /// Hard limit.
+    #[serde(default = "two_minutes")]
+    pub timeout: Span,
+    #[serde(rename = "do")]
+    pub work: Work,
+}
+
+fn five_minutes() -> Span {
+    Span::minutes(5)
+}
+
+fn two_minutes() -> Span {
+    Span::minutes(2)
+}
+
+/// How a step is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Work {
+    /// One statement on a Postgres target.
+    Sql(Box<SqlWork>),
+    /// A person does it and attaches evidence.
+    Manual(ManualWork),
+}
+
+/// A statement, what it may touch, how it is proved and undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlWork {
+    pub target: String,
+    pub effect: EffectClass,
+    pub risk: Risk,
+    pub sql: String,
+    #[serde(default)]
+    pub expect: Expect,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
+    #[serde(default)]
+    pub verify: Vec<Check>,
+    /// A question whose expectation holds if the effect happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Check>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
+    /// Columns whose values may hold customers' data.
+    #[serde(default)]
+    pub sensitive: Vec<String>,
+}
+
+/// What a person is asked to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManualWork {
+    pub ask: String,
+    /// What evidence is expected, such as a link or a figure.
+    pub evidence: String,
+}
+
+/// The list of what would be touched, shown before approval and pinned by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preview {
+    pub sql: String,
+    /// Columns that must still be the same at the start; the rest may drift.
+    pub identity: Vec<String>,
+    pub tolerance: Tolerance,
+    /// Columns whose values may hold customers' data: quoted texts and numbers in them are masked.
+    #[serde(default)]
+    pub sensitive: Vec<String>,
+    /// Most rows one approval may touch.
+    #[serde(default = "hundred")]
+    pub cap: u64,
+}
+
+fn hundred() -> u64 {
+    100
+}
+
+/// What may have changed between approval and start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tolerance {
+    pub rows: RowTolerance,
+}
+
+/// `fewer`: rows that ended meanwhile are fine, new ones are not touched. `none`: exactly the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowTolerance {
+    Fewer,
+    None,
+}
+
+/// What a failure in the middle means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EffectClass {
+    /// Reads; may be repeated freely.
+    Observe,
+    /// One transaction with a ledger row in the target.
+    Atomic,
+    /// Anything else: starts at most once per approval; an ambiguous end is `unknown`.
+    Once,
+}
+
+/// Who must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Risk {
+    Safe,
+    Disruptive,
+    Destructive,
+}
+
+impl Risk {
+    /// The word used in files and on cards.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Risk::Safe => "safe",
+            Risk::Disruptive => "disruptive",
+            Risk::Destructive => "destructive",
+        }
+    }
+}
+
+/// What all runbooks share: the list of scenarios, so that one without a file is told apart from one
+/// that is healthy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shared {
+    pub objectives: Objectives,
+    pub scenarios: Vec<Scenario>,
+}
+
+/// One scenario of the source page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    pub id: String,
+    pub title: String,
+    pub tier: u8,
+    pub runbook: String,
+}
+
+/// A loaded runbook with the hash of everything a run of it depends on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// SHA-256 over the file, the shared file and the schema version, hex.
+    pub closure: String,
+    pub runbook: Runbook,
+    /// Parameter values of this installation that replace the file's defaults.
+    pub defaults: BTreeMap<String, String>,
+    /// Why it cannot be used here (a target that is not configured), if so.
+    pub unusable: Option<String>,
+}
+
+/// All runbooks, by name, and what they share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Catalog {
+    pub shared: Shared,
+    pub runbooks: BTreeMap<String, Loaded>,
+}
+
+impl Catalog {
+    /// The runbook called `name` or aliased so; case does not matter.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Loaded> {
+        let is = |l: &&Loaded| {
+            l.runbook.runbook.eq_ignore_ascii_case(name)
+                || l.runbook.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
+        };
+        self.runbooks.values().find(is)
+    }
+}
+
+impl Loaded {
+    /// The values of all parameters: the given ones checked, the others from their defaults.
+    ///
+    /// # Errors
+    /// Names the first parameter that is unknown, missing or out of bounds.
+    pub fn values(&self, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
+        let params = &self.runbook.params;
+        if let Some(odd) = given.keys().find(|k| !params.contains_key(*k)) {
+            let known: Vec<_> = params.keys().map(String::as_str).collect();
+            return Err(format!(
+                "runbook `{}` has no parameter `{odd}`: it takes {}",
+                self.runbook.runbook,
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            ));
+        }
+        params
+            .iter()
+            .map(|(name, param)| {
+                let text = given.get(name).or_else(|| self.defaults.get(name)).or(param.default.as_ref());
+                let text = text.ok_or_else(|| format!("parameter `{name}` needs a value: add {name}=VALUE"))?;
+                Ok((name.clone(), param.read(name, text)?))
+            })
+            .collect()
+    }
+}
+
+impl Work {
+    /// Who must agree before this work starts.
+    #[must_use]
+    pub fn risk(&self) -> Risk {
+        match self {
+            Work::Sql(sql) => sql.risk,
+            Work::Manual(_) => Risk::Safe,
+        }
+    }
+}

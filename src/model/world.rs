@@ -1,0 +1,103 @@
+//! The read-only view across cases that one decision may use, and what a decision gives back.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::approval::Policy;
+use super::effect::Effect;
+use super::event::{Entry, Event};
+use super::id::{ButtonId, CaseId, EffectKey};
+use super::message::Reply;
+use super::runbook::Risk;
+use super::time::{Millis, Span};
+
+/// An open incident in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    pub case: CaseId,
+    pub number: u64,
+    pub title: String,
+    pub tier: u8,
+    pub scenario: Option<String>,
+    pub channel: String,
+    pub began: Millis,
+    pub rto: Span,
+    pub recovered: Option<Millis>,
+}
+
+/// Failures in a row of one scenario's detection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Streak {
+    pub failures: u32,
+    pub since: Option<Millis>,
+}
+
+/// What one decision may know beyond its own case.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    pub open: BTreeMap<CaseId, Open>,
+    /// Lock name to the case that holds it.
+    pub locks: BTreeMap<String, CaseId>,
+    pub streaks: BTreeMap<String, Streak>,
+    pub last_number: u64,
+    pub rules: Rules,
+    /// The events of the case, only for the verbs that show them.
+    pub history: Vec<Entry>,
+}
+
+/// The installation's rules for approvals.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// A hash of the policies and roster, so that a change of either voids what is open.
+    pub version: String,
+    pub policies: BTreeMap<Risk, Policy>,
+    pub decide_within: Span,
+    pub start_within: Span,
+}
+
+/// One observation of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    pub runbook: String,
+    pub failing: Option<bool>,
+    pub streak: Streak,
+}
+
+/// What must still be true at the commit; otherwise the decision is made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// The incident number is not taken.
+    Number(u64),
+    /// The lock is free, and is taken by this commit.
+    Take(String),
+    /// The lock is given back by this commit.
+    Release(String),
+}
+
+/// What a decision consists of: all of it is committed together or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Decision {
+    pub events: Vec<Event>,
+    pub effects: Vec<Effect>,
+    /// Effects that are over, with the generation that was leased.
+    pub finished: Vec<(EffectKey, i64)>,
+    /// Handles (buttons, forms, approval ids) that lead back to this case.
+    pub handles: Vec<String>,
+    pub samples: Vec<Sample>,
+    pub guards: Vec<Guard>,
+    pub reply: Option<Reply>,
+}
+
+impl Decision {
+    /// A decision that only answers.
+    #[must_use]
+    pub fn reply(reply: Reply) -> Decision {
+        Decision { reply: Some(reply), ..Decision::default() }
+    }
+
+    /// Registers a button so that a click finds its case.
+    pub fn handle(&mut self, id: &ButtonId) {
+        self.handles.push(id.0.clone());
+    }
+}
