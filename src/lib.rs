@@ -6,4 +6,20 @@
 //! back is an input again. `model` holds the nouns. A stage imports `model` and itself; only the shell
 //! (`cli app engine worker webhook`) imports stages.
 
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod decide;
+pub mod engine;
+pub mod execute;
 pub mod model;
+pub mod parse;
+pub mod persist;
+pub mod post;
+pub mod practice;
+pub mod redact;
+pub mod telemetry;
+pub mod verify;
+pub mod webhook;
+pub mod worker;

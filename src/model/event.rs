@@ -93,6 +93,10 @@ pub enum Event {
     PreviewAsked {
         step: String,
     },
+    PreviewFailed {
+        step: String,
+        why: String,
+    },
     ApprovalAsked {
         approval: Box<Approval>,
     },

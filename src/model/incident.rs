@@ -72,7 +72,7 @@ impl Incident {
                 self.forms.insert(token.clone(), (purpose.clone(), person.clone()));
                 Ok(())
             }
-            Event::RunStarted { id, loaded, values, by } if self.run.as_ref().is_none_or(Run::over) => {
+            Event::RunStarted { id, loaded, values, by } if self.run.as_ref().is_none_or(Run::idle) => {
                 self.run = Some(Run::new(id.clone(), (**loaded).clone(), values.clone(), by.clone(), at));
                 self.runs += 1;
                 Ok(())

@@ -63,12 +63,14 @@ pub enum Outcome {
         happened: Option<bool>,
         figure: String,
     },
-    /// A card stands in the channel under this id; `upto` is the last history line it carries.
+    /// A card stands in the channel under this id; `upto` is the last event it
+    /// covers, `more` says that lines are left for another one.
     Posted {
         card: CardKind,
         channel: String,
         ts: String,
         upto: u64,
+        more: bool,
     },
     /// Chat refused for good; the text says why.
     PostFailed {

@@ -106,6 +106,13 @@ impl Run {
         self.steps.iter().filter_map(|s| s.approval.as_ref()).find(|a| a.id == *id)
     }
 
+    /// Whether nothing of the run is or may be in flight, so that another may take its place.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        let busy = |s: &StepRun| matches!(s.phase, Phase::Unknown | Phase::Started | Phase::Granted | Phase::Verifying);
+        self.over() || matches!(self.state, RunState::Paused(_)) && !self.steps.iter().any(busy)
+    }
+
     /// Whether the run is over.
     #[must_use]
     pub fn over(&self) -> bool {
@@ -145,6 +152,12 @@ impl Run {
 
     fn apply_step(&mut self, event: &Event, at: Millis) -> Result<(), Illegal> {
         match event {
+            Event::PreviewFailed { step, why } => {
+                let s = self.step(step, &[Phase::Previewing])?;
+                s.finish(Phase::Failed, at);
+                s.remark = Some(why.clone());
+                Ok(())
+            }
             Event::PreviewAsked { step } => self.phase(step, &[Phase::Todo], Phase::Previewing),
             Event::StepStarted { step, .. } => {
                 let s = self.step(step, &[Phase::Todo, Phase::Granted])?;

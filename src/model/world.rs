@@ -67,8 +67,6 @@ pub struct Sample {
 /// What must still be true at the commit; otherwise the decision is made again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Guard {
-    /// The incident number is not taken.
-    Number(u64),
     /// The lock is free, and is taken by this commit.
     Take(String),
     /// The lock is given back by this commit.

@@ -1,0 +1,200 @@
+//! The composition root. Takes a configuration; builds everything, starts it in order and stops it in
+//! the opposite one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::clock;
+use crate::config::Config;
+use crate::engine::{Engine, Fixed};
+use crate::execute::sql::{Sql, SqlTarget};
+use crate::model::inbound::{Delivery, Input};
+use crate::model::person::Roster;
+use crate::model::runbook::Catalog;
+use crate::model::world::Rules;
+use crate::parse::catalog::{self, Site};
+use crate::persist::Store;
+use crate::post::rate::Gate;
+use crate::post::slack::client::{SlackClient, install_crypto};
+use crate::redact::Redactor;
+use crate::verify::slack::SlackSecrets;
+use crate::webhook::{self, Doors};
+use crate::worker::replies::Replies;
+use crate::worker::{self, Worker};
+
+/// How long work in hand may take to finish when the process is asked to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// Reads the runbook folder under a configuration.
+///
+/// # Errors
+/// Every fault, one text each.
+pub fn load_catalog(folder: &Path, site: &Site) -> Result<Catalog, Vec<String>> {
+    let list = std::fs::read_dir(folder).map_err(|e| {
+        vec![format!("{}: {e}: runbooks.folder must be the folder with the runbook files", folder.display())]
+    })?;
+    let mut files = BTreeMap::new();
+    for entry in list.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".yaml") && entry.path().is_file() {
+            let text = std::fs::read_to_string(entry.path()).map_err(|e| vec![format!("{name}: {e}")])?;
+            files.insert(name, text);
+        }
+    }
+    catalog::load(&files, site)
+}
+
+/// What a configuration adds to runbook files.
+#[must_use]
+pub fn site(config: &Config) -> Site {
+    Site {
+        targets: config.targets.iter().map(|(n, t)| (n.clone(), t.operator.is_some())).collect(),
+        parameters: config.runbooks.parameters.clone(),
+        configured: true,
+    }
+}
+
+/// The executor of SQL steps for the configured targets.
+#[must_use]
+pub fn executor(config: &Config) -> Sql {
+    let targets = config.targets.iter().map(|(n, t)| {
+        (n.clone(), SqlTarget { observer: t.observer.clone().unwrap_or_default(), operator: t.operator.clone() })
+    });
+    Sql::new(targets.collect())
+}
+
+fn rules(config: &Config, roster: &Roster) -> Rules {
+    let policies = config.policies();
+    let said = serde_json::to_vec(&(roster, policies.iter().map(|(r, p)| (r.word(), p)).collect::<Vec<_>>()))
+        .unwrap_or_default();
+    Rules {
+        version: hex::encode(Sha256::digest(said)),
+        policies,
+        decide_within: config.approvals.decide_within,
+        start_within: config.approvals.start_within,
+    }
+}
+
+/// Refuses an observer that could write. A target that cannot be reached is no reason to stay down: it
+/// is checked again before it is first used.
+async fn refuse_writing_observers(sql: &Sql, config: &Config) -> anyhow::Result<()> {
+    for name in config.targets.keys() {
+        match sql.observer_faults(name).await {
+            Ok(faults) if faults.is_empty() => {}
+            Ok(faults) => bail!(
+                "target {name}: the observer role could write: {}. `drbot target sql {name}` prints the right grants",
+                faults.join("; ")
+            ),
+            Err(why) => {
+                warn!(target_name = name, why, "target could not be asked at start; it is checked before its first use")
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs the bot until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What kept it from starting, in one sentence.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    install_crypto();
+    let catalog = load_catalog(&config.runbooks.folder, &site(&config))
+        .map_err(|f| anyhow!("the runbooks do not load:\n{}", f.join("\n")))?;
+    let secrets =
+        SlackSecrets::new(config.slack.signing_secrets.clone()).map_err(|e| anyhow!("slack.signing_secrets: {e}"))?;
+    let sql = Arc::new(executor(&config));
+    refuse_writing_observers(&sql, &config).await?;
+    let url = config.store.url.clone().unwrap_or_default();
+    let _alone = Lock::take(&url)?;
+    let store = Store::open(&url).await.context("opening the store")?;
+    if !store.shared() {
+        store.end_leases(None).await.context("ending the leases of the process before")?;
+    }
+    let roster = Roster { home_team: config.slack.team.clone(), people: config.people.clone() };
+    let redactor = Redactor::new(config.secrets().iter().map(String::as_str));
+    let watches: Vec<String> =
+        catalog.runbooks.values().filter(|l| l.unusable.is_none()).map(|l| l.runbook.runbook.clone()).collect();
+    let fixed = Fixed { rules: rules(&config, &roster), catalog, roster, redactor };
+    let (engine, committer) = Engine::start(store.clone(), fixed).await.context("reading the store")?;
+    let slack = SlackClient::new(
+        config.slack.api.clone(),
+        config.slack.bot_token.clone().unwrap_or_default(),
+        config.slack.response_hosts.clone(),
+    )?;
+    let replies = Arc::new(Replies::default());
+    let owner = clock::ids()?.hex();
+    let worker = Arc::new(Worker {
+        engine: engine.clone(),
+        store: store.clone(),
+        sql,
+        slack: Arc::new(slack),
+        gate: Gate::new(Duration::from_secs(1)),
+        replies: Arc::clone(&replies),
+        owner: owner.clone(),
+    });
+    let listener =
+        TcpListener::bind(&config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let doors = Arc::new(Doors { engine: engine.clone(), secrets, replies, ready: AtomicBool::new(true) });
+    for watch in watches {
+        engine
+            .submit(Delivery { key: format!("up/{owner}/{watch}"), input: Input::Up { watch } })
+            .await
+            .context("starting the watches")?;
+    }
+    let (tell_worker, hear) = watch::channel(false);
+    let working = tokio::spawn(worker::run(worker, hear));
+    info!(%address, "ready");
+    let served = axum::serve(listener, webhook::router(Arc::clone(&doors)))
+        .with_graceful_shutdown(stop_asked(Arc::clone(&doors)));
+    let result = tokio::select! {
+        r = served => r.context("serving"),
+        _ = committer => Err(anyhow!("the committer ended")),
+    };
+    let _ = tell_worker.send(true);
+    if tokio::time::timeout(STOP_WITHIN, working).await.is_err() {
+        warn!("work in hand did not finish in time; the next start tells what is known of it");
+    }
+    store.close().await;
+    info!("stopped");
+    result
+}
+
+async fn stop_asked(doors: Arc<Doors>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    doors.ready.store(false, Ordering::Relaxed);
+    info!("stopping: no new requests; work in hand is finished");
+}
+
+/// Only one process may use an SQLite store: a second one is refused, and the holder may end the leases
+/// of whoever was there before.
+struct Lock {
+    _file: Option<std::fs::File>,
+}
+
+impl Lock {
+    fn take(url: &str) -> anyhow::Result<Lock> {
+        let Some(path) = url.strip_prefix("sqlite:") else { return Ok(Lock { _file: None }) };
+        let path = path.trim_start_matches("//").split('?').next().unwrap_or_default().to_owned() + ".lock";
+        let file = std::fs::File::create(&path).with_context(|| format!("creating {path}"))?;
+        file.try_lock().map_err(|e| {
+            anyhow!("{path}: another drbot uses this store ({e}); for several processes use a postgres: store")
+        })?;
+        Ok(Lock { _file: Some(file) })
+    }
+}

@@ -1,0 +1,73 @@
+//! The command line: one file per subcommand. Takes argv; gives an exit code and texts for the operator.
+
+mod check;
+mod serve;
+mod target;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "drbot", version, about = "Disaster recovery from a chat channel")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the bot.
+    Serve {
+        /// The configuration file.
+        #[arg(long, env = "DRBOT_CONFIG", default_value = "drbot.yaml")]
+        config: PathBuf,
+    },
+    /// Check runbook files, and with --config the configuration too.
+    Check {
+        #[arg(long, env = "DRBOT_CONFIG")]
+        config: Option<PathBuf>,
+        /// The runbook folder, when no configuration is given.
+        #[arg(long, default_value = "commands")]
+        runbooks: PathBuf,
+    },
+    /// Things about targets.
+    #[command(subcommand)]
+    Target(Target),
+}
+
+#[derive(Subcommand)]
+enum Target {
+    /// Print the SQL that makes a target's roles, grants and ledger.
+    Sql {
+        /// The target's name in the configuration.
+        name: String,
+        /// The database the SQL is for.
+        #[arg(long, default_value = "postgres")]
+        database: String,
+    },
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve { config } => serve::run(&config),
+        Command::Check { config, runbooks } => check::run(config.as_deref(), &runbooks),
+        Command::Target(Target::Sql { name, database }) => target::sql(&name, &database),
+    }
+}
+
+/// Says what was wrong, on standard error, and fails.
+#[expect(clippy::print_stderr, reason = "the operator's terminal")]
+fn fail(text: &str) -> ExitCode {
+    eprintln!("{}", text.trim_end());
+    ExitCode::FAILURE
+}
+
+/// Says something on standard output.
+#[expect(clippy::print_stdout, reason = "the operator's terminal")]
+fn say(text: &str) {
+    println!("{}", text.trim_end());
+}

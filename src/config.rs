@@ -1,0 +1,319 @@
+//! The configuration: one YAML file, unknown keys refused, every secret as `x` or `x_file`. Takes the
+//! file; gives one checked value. Only `app` turns it into constructor arguments.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::model::approval::Policy;
+use crate::model::person::Person;
+use crate::model::runbook::Risk;
+use crate::model::time::Span;
+use crate::parse::catalog;
+
+/// The whole configuration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address that chat and monitoring reach, such as `127.0.0.1:8080`.
+    #[serde(default = "listen")]
+    pub listen: String,
+    pub store: StoreConfig,
+    pub slack: SlackConfig,
+    pub people: Vec<Person>,
+    #[serde(default)]
+    pub approvals: Approvals,
+    #[serde(default)]
+    pub targets: BTreeMap<String, Target>,
+    pub runbooks: Runbooks,
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// Where drbot remembers.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// `sqlite:///var/lib/drbot/drbot.db`, or a postgres: URL when several replicas run.
+    #[serde(default)]
+    pub url: Option<String>,
+    #[serde(default)]
+    pub url_file: Option<PathBuf>,
+}
+
+/// The Slack app.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlackConfig {
+    /// The workspace whose members count, such as `T0123`.
+    pub team: String,
+    /// Every active signing secret; several while rotating.
+    #[serde(default)]
+    pub signing_secrets: Vec<String>,
+    #[serde(default)]
+    pub signing_secrets_file: Option<PathBuf>,
+    #[serde(default)]
+    pub bot_token: Option<String>,
+    #[serde(default)]
+    pub bot_token_file: Option<PathBuf>,
+    #[serde(default = "slack_api")]
+    pub api: url::Url,
+    /// Hosts that `response_url` may point to.
+    #[serde(default = "response_hosts")]
+    pub response_hosts: Vec<String>,
+}
+
+impl std::fmt::Debug for SlackConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SlackConfig").field("team", &self.team).field("api", &self.api.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// Who must agree, per risk, and for how long an approval lives. May tighten the built-in table only.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approvals {
+    #[serde(default)]
+    pub disruptive: Option<Policy>,
+    #[serde(default)]
+    pub destructive: Option<Policy>,
+    #[serde(default = "decide_within")]
+    pub decide_within: Span,
+    #[serde(default = "start_within")]
+    pub start_within: Span,
+}
+
+impl Default for Approvals {
+    fn default() -> Approvals {
+        Approvals { disruptive: None, destructive: None, decide_within: decide_within(), start_within: start_within() }
+    }
+}
+
+/// A system the bot may touch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The database URL of the role that only reads.
+    #[serde(default)]
+    pub observer: Option<String>,
+    #[serde(default)]
+    pub observer_file: Option<PathBuf>,
+    /// The database URL of the role that approved steps use.
+    #[serde(default)]
+    pub operator: Option<String>,
+    #[serde(default)]
+    pub operator_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Target(..)")
+    }
+}
+
+/// Where the runbooks are, and this installation's values for their parameters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runbooks {
+    pub folder: PathBuf,
+    #[serde(default)]
+    pub parameters: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What is logged.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `info`, or per part: `info,sqlx=warn`.
+    #[serde(default = "log_filter")]
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { filter: log_filter() }
+    }
+}
+
+fn listen() -> String {
+    "127.0.0.1:8080".into()
+}
+
+fn slack_api() -> url::Url {
+    const API: &str = "https://slack.com/api/";
+    url::Url::parse(API).unwrap_or_else(|_| unreachable!("a constant"))
+}
+
+fn response_hosts() -> Vec<String> {
+    vec!["hooks.slack.com".into()]
+}
+
+fn decide_within() -> Span {
+    Span::minutes(15)
+}
+
+fn start_within() -> Span {
+    Span::minutes(5)
+}
+
+fn log_filter() -> String {
+    "info,sqlx=warn".into()
+}
+
+/// Reads and checks a configuration file. Relative paths in it are relative to the file's folder.
+///
+/// # Errors
+/// All faults found, with file, line and column where they have one.
+pub fn load(path: &Path) -> Result<Config, Vec<String>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| vec![format!("{}: {e}: give the configuration's path with --config", path.display())])?;
+    let mut config: Config = catalog::read(&path.display().to_string(), &text).map_err(|e| vec![e])?;
+    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    config.runbooks.folder = folder.join(&config.runbooks.folder);
+    let mut faults = config.read_secrets(&folder);
+    faults.extend(config.faults());
+    if faults.is_empty() { Ok(config) } else { Err(faults) }
+}
+
+/// One secret, given directly or as a file.
+fn secret(name: &str, given: &mut Option<String>, file: &Option<PathBuf>, folder: &Path) -> Result<(), String> {
+    match (given.is_some(), file) {
+        (true, Some(_)) => Err(format!("{name} and {name}_file are both given: keep one")),
+        (false, Some(path)) => {
+            let path = folder.join(path);
+            let text = std::fs::read_to_string(&path).map_err(|e| format!("{name}_file: {}: {e}", path.display()))?;
+            *given = Some(text.trim_end_matches(['\n', '\r']).to_owned());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Config {
+    fn read_secrets(&mut self, folder: &Path) -> Vec<String> {
+        let mut signing = None;
+        let mut results = vec![
+            secret("store.url", &mut self.store.url, &self.store.url_file, folder),
+            secret("slack.bot_token", &mut self.slack.bot_token, &self.slack.bot_token_file, folder),
+            secret("slack.signing_secrets", &mut signing, &self.slack.signing_secrets_file, folder),
+        ];
+        self.slack
+            .signing_secrets
+            .extend(signing.iter().flat_map(|s| s.lines()).map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()));
+        for (name, target) in &mut self.targets {
+            results.push(secret(
+                &format!("targets.{name}.observer"),
+                &mut target.observer,
+                &target.observer_file,
+                folder,
+            ));
+            results.push(secret(
+                &format!("targets.{name}.operator"),
+                &mut target.operator,
+                &target.operator_file,
+                folder,
+            ));
+        }
+        results.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Everything that is well formed and would not work or not be safe.
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut need = |ok: bool, what: String| {
+            if !ok {
+                faults.push(what);
+            }
+        };
+        need(self.store.url.is_some(), "store.url is missing: for one process use sqlite:///PATH/drbot.db".into());
+        need(
+            self.slack.bot_token.as_ref().is_some_and(|t| t.len() >= 8),
+            "slack.bot_token is missing: the app's xoxb- token".into(),
+        );
+        need(!self.people.is_empty(), "people is empty: nobody could declare or approve anything".into());
+        for (name, target) in &self.targets {
+            need(
+                target.observer.is_some(),
+                format!(
+                    "targets.{name}.observer is missing: the URL of the role that only reads (`drbot target sql {name}` prints how to make it)"
+                ),
+            );
+            need(
+                target.observer != target.operator,
+                format!("targets.{name}: observer and operator are the same: the observer must not be able to write"),
+            );
+        }
+        for (risk, policy) in self.policies() {
+            let sound = !policy.all_of.is_empty() && policy.all_of.iter().all(|q| q.count > 0);
+            need(
+                sound,
+                format!(
+                    "approvals.{} must name at least one role with a count of at least 1: it may tighten the built-in rule, not loosen it",
+                    risk.word()
+                ),
+            );
+        }
+        let a = &self.approvals;
+        need(
+            (1..=decide_within().0).contains(&a.decide_within.0),
+            "approvals.decide_within must be between 1ms and 15m".into(),
+        );
+        need(
+            (1..=start_within().0).contains(&a.start_within.0),
+            "approvals.start_within must be between 1ms and 5m".into(),
+        );
+        faults.extend(self.clashing_people());
+        faults
+    }
+
+    fn clashing_people(&self) -> Vec<String> {
+        let mut seen = BTreeMap::new();
+        let mut faults = Vec::new();
+        for person in &self.people {
+            for key in std::iter::once(format!("id {}", person.id.0))
+                .chain(person.slack.iter().map(|s| format!("Slack account {s}")))
+            {
+                if let Some(other) = seen.insert(key.clone(), person.id.0.clone()) {
+                    faults.push(format!(
+                        "people: {key} belongs to both `{other}` and `{}`: one account is one person",
+                        person.id.0
+                    ));
+                }
+            }
+        }
+        faults
+    }
+
+    /// The policy of each risk that needs one: configured, or the built-in rule of one other responder.
+    #[must_use]
+    pub fn policies(&self) -> BTreeMap<Risk, Policy> {
+        let built_in =
+            || Policy { all_of: vec![crate::model::approval::Quorum { role: "responder".into(), count: 1 }] };
+        BTreeMap::from([
+            (Risk::Disruptive, self.approvals.disruptive.clone().unwrap_or_else(built_in)),
+            (
+                Risk::Destructive,
+                self.approvals.destructive.clone().unwrap_or_else(|| Policy {
+                    all_of: vec![crate::model::approval::Quorum { role: "responder".into(), count: 2 }],
+                }),
+            ),
+        ])
+    }
+
+    /// Every secret of the configuration, for the redactor: tokens, and the passwords inside URLs.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let urls = self.targets.values().flat_map(|t| [&t.observer, &t.operator]).chain([&self.store.url]).flatten();
+        let passwords = urls.flat_map(|u| {
+            let password = url::Url::parse(u).ok().and_then(|u| u.password().map(str::to_owned));
+            password.into_iter().flat_map(|p| [url_decode(&p), p])
+        });
+        self.slack.signing_secrets.iter().cloned().chain(self.slack.bot_token.clone()).chain(passwords).collect()
+    }
+}
+
+fn url_decode(text: &str) -> String {
+    let query = format!("x={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(query.as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
+}

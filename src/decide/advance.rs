@@ -1,0 +1,132 @@
+//! How a run goes on. Takes a draft whose run may have moved; gives the next effect, or the pause that
+//! says who must do what.
+
+use super::Cx;
+use super::draft::Draft;
+use super::render;
+use crate::model::effect::{Act, Lane};
+use crate::model::event::Event;
+use crate::model::id::EffectKey;
+use crate::model::run::{Phase, Run, RunState};
+use crate::model::runbook::{EffectClass, SqlWork, Step, Work};
+use crate::model::world::Guard;
+
+/// Moves the run as far as it goes without anybody's help.
+pub(crate) fn advance(draft: &mut Draft, cx: &mut Cx<'_>) {
+    let Some(run) = draft.run().cloned() else { return };
+    if run.state != RunState::Going {
+        return;
+    }
+    let Some((step, state)) = run.current() else { return verify_all(draft, cx, &run) };
+    match (state.phase, &step.work) {
+        (Phase::Todo, Work::Manual(_)) => ask_person(draft, cx, &step.id),
+        (Phase::Todo, Work::Sql(work)) if work.effect == EffectClass::Observe => start(draft, cx, &run, step),
+        (Phase::Todo, Work::Sql(work)) => preview(draft, cx, (&run, step), work),
+        (Phase::Granted, Work::Sql(_)) => start(draft, cx, &run, step),
+        (Phase::Verifying, Work::Sql(work)) => verify_step(draft, cx, (&run, step), work),
+        (Phase::Unknown, Work::Sql(work)) => {
+            probe(draft, cx, &run, work);
+            pause(draft, &format!("nobody can tell from here whether `{}` happened", step.id));
+        }
+        (Phase::Failed, _) => {
+            let why = state.remark.clone().unwrap_or_else(|| "it failed".into());
+            pause(draft, &format!("`{}` did not go through: {why}", step.id));
+            release(draft, &run);
+        }
+        _ => {}
+    }
+}
+
+/// Name of the lock that keeps one runbook from running twice at once.
+pub(crate) fn lock(runbook: &str) -> String {
+    format!("run/{runbook}")
+}
+
+fn release(draft: &mut Draft, run: &Run) {
+    draft.guard(Guard::Release(lock(&run.loaded.runbook.runbook)));
+}
+
+fn pause(draft: &mut Draft, why: &str) {
+    draft.happen(Event::RunPaused { why: why.to_owned() });
+}
+
+fn key(draft: &Draft, kind: &str, run: &Run) -> EffectKey {
+    let (step, attempt) = run.current().map_or(("all", 0), |(s, state)| (s.id.as_str(), state.attempt));
+    EffectKey::of(&[kind, &draft.case.id.0, &run.id, step, &attempt.to_string()])
+}
+
+fn ask_person(draft: &mut Draft, cx: &mut Cx<'_>, step: &str) {
+    let (done, cannot) = (cx.ids.button(), cx.ids.button());
+    draft.out.handle(&done);
+    draft.out.handle(&cannot);
+    draft.happen(Event::PersonAsked { step: step.to_owned(), done, cannot });
+}
+
+fn preview(draft: &mut Draft, cx: &mut Cx<'_>, at: (&Run, &Step), work: &SqlWork) {
+    let (run, step) = at;
+    draft.happen(Event::PreviewAsked { step: step.id.clone() });
+    let asked = work.preview.as_ref().ok_or_else(|| "the step has no preview".to_owned());
+    match asked.and_then(|p| render::preview(step, work, p, &run.values)) {
+        Ok(question) => {
+            let key = key(draft, "preview", run);
+            draft.effect(key, Lane::Step, cx.now, Act::Preview(Box::new(question)));
+        }
+        Err(why) => fail_preview(draft, cx, &step.id, why),
+    }
+}
+
+pub(crate) fn fail_preview(draft: &mut Draft, cx: &mut Cx<'_>, step: &str, why: String) {
+    draft.happen(Event::PreviewFailed { step: step.to_owned(), why });
+    advance(draft, cx);
+}
+
+fn start(draft: &mut Draft, cx: &mut Cx<'_>, run: &Run, step: &Step) {
+    let Work::Sql(work) = &step.work else { return };
+    match render::job(&draft.case.id, run, step, work) {
+        Ok(job) => {
+            let key = key(draft, "start", run);
+            let lane = if job.digest.is_empty() { Lane::Step } else { Lane::Approval };
+            draft.effect(key, lane, cx.now, Act::Start(Box::new(job)));
+        }
+        Err(why) => pause(draft, &format!("`{}` could not be rendered: {why}", step.id)),
+    }
+}
+
+fn verify_step(draft: &mut Draft, cx: &mut Cx<'_>, at: (&Run, &Step), work: &SqlWork) {
+    let (run, step) = at;
+    let rows =
+        run.current().and_then(|(_, s)| s.approval.as_ref()).map(|a| a.action.preview.clone()).unwrap_or_default();
+    let values = render::with_approved(work, &run.values, &rows);
+    match render::questions(&work.verify, &values) {
+        Ok(list) => {
+            let key = key(draft, "verify", run);
+            draft.effect(key, Lane::Step, cx.now, Act::Check(list));
+        }
+        Err(why) => draft.happen(Event::StepVerified { step: step.id.clone(), ok: false, figures: vec![why] }),
+    }
+}
+
+fn verify_all(draft: &mut Draft, cx: &mut Cx<'_>, run: &Run) {
+    draft.happen(Event::RunVerifying);
+    match render::questions(&run.loaded.runbook.verify, &run.values) {
+        Ok(list) => {
+            let key = EffectKey::of(&["proof", &draft.case.id.0, &run.id, &cx.ids.hex()]);
+            draft.effect(key, Lane::Step, cx.now, Act::Check(list));
+        }
+        Err(why) => draft.happen(Event::RunVerified { ok: false, figures: vec![why] }),
+    }
+}
+
+fn probe(draft: &mut Draft, cx: &mut Cx<'_>, run: &Run, work: &SqlWork) {
+    if let Some(probe) = render::probe(&draft.case.id, run, work) {
+        let key = key(draft, "probe", run);
+        draft.effect(key, Lane::Step, cx.now, Act::Probe(Box::new(probe)));
+    }
+}
+
+/// After the final verification: give the lock back.
+pub(crate) fn ended(draft: &mut Draft) {
+    if let Some(run) = draft.run().cloned() {
+        release(draft, &run);
+    }
+}

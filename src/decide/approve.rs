@@ -1,0 +1,288 @@
+//! Decisions about approvals and manual steps, from any way in: button, form, text. Takes who and what;
+//! gives the vote's consequence and an answer to the person, always.
+
+use super::advance::advance;
+use super::draft::Draft;
+use super::{Cx, policy, start};
+use crate::model::approval::{Approval, ApprovalId, Standing};
+use crate::model::effect::{Act, AskForm, Lane};
+use crate::model::event::Event;
+use crate::model::id::EffectKey;
+use crate::model::inbound::{Click, Form, FormPurpose};
+use crate::model::message::Reply;
+use crate::model::person::{Person, Speaker};
+use crate::model::time::Span;
+use crate::model::world::Decision;
+
+/// How long Slack lets a form be opened, less a margin (it forgets the trigger after 3 s).
+const FORM_WITHIN: Span = Span(2_500);
+
+/// A button of this case was pressed.
+pub(crate) fn clicked(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Reply {
+    let key = cx.ids.hex();
+    if let Some(text) = decide_click(draft, cx, click) {
+        draft.tell(&key, &click.by, (&click.place.channel, click.place.reply.as_deref()), text);
+    }
+    Reply::Nothing
+}
+
+fn decide_click(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Option<String> {
+    if let Some(odd) = elsewhere(draft, click) {
+        return Some(odd);
+    }
+    let incident = draft.incident()?.clone();
+    let approval = incident
+        .run
+        .as_ref()
+        .and_then(|r| {
+            r.steps
+                .iter()
+                .filter_map(|s| s.approval.as_ref())
+                .find(|a| a.approve == click.button || a.deny == click.button)
+        })
+        .cloned();
+    if let Some(approval) = approval {
+        if approval.approve == click.button {
+            return Some(vote(draft, cx, &approval.id, &click.by));
+        }
+        return match may_decide(draft, cx, &approval, &click.by) {
+            Err(text) => Some(text),
+            Ok(person) => {
+                let form = AskForm {
+                    token: cx.ids.button(),
+                    title: "Deny this step".into(),
+                    explain: format!("{} ({})", approval.action.title, approval.id.0),
+                    label: "Why? The requester and the timeline will show it.".into(),
+                    submit: "Deny".into(),
+                };
+                open(draft, cx, click, (form, FormPurpose::Deny(approval.id.clone()), &person));
+                None
+            }
+        };
+    }
+    match incident.person {
+        Some((step, done, cannot)) if click.button == done || click.button == cannot => {
+            manual_form(draft, cx, click, (step, click.button == done))
+        }
+        _ => Some("This button is from an earlier state of the incident; the card shows what is possible now.".into()),
+    }
+}
+
+/// The click must come from the message and channel where the card stands.
+fn elsewhere(draft: &Draft, click: &Click) -> Option<String> {
+    let card = draft.case.cards.get(&crate::model::effect::CardKind::Main)?;
+    let same = card.channel == click.place.channel && card.ts == click.message;
+    (!same).then(|| {
+        "This copy of the card is not the incident's own; use the one in its channel. Nothing was done.".into()
+    })
+}
+
+fn manual_form(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click, what: (String, bool)) -> Option<String> {
+    let Some(person) = cx.roster.person(&click.by).cloned() else { return Some(stranger()) };
+    let (step, done) = what;
+    let (title, label, submit, purpose) = if done {
+        ("Step is done", "Evidence: what did you see, or a link to it?", "Done", FormPurpose::Done(step.clone()))
+    } else {
+        ("Step cannot be done", "What stands in the way?", "Cannot", FormPurpose::Cannot(step.clone()))
+    };
+    let form = AskForm {
+        token: cx.ids.button(),
+        title: title.into(),
+        explain: format!("Step {step}"),
+        label: label.into(),
+        submit: submit.into(),
+    };
+    open(draft, cx, click, (form, purpose, &person));
+    None
+}
+
+fn open(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click, what: (AskForm, FormPurpose, &Person)) {
+    let (form, purpose, person) = what;
+    draft.out.handle(&form.token);
+    draft.happen(Event::FormOpened { token: form.token.clone(), purpose, person: person.id.clone() });
+    let key = EffectKey::of(&["form", &form.token.0]);
+    draft.effect(
+        key,
+        Lane::Approval,
+        cx.now,
+        Act::Ask { trigger: click.trigger.clone(), by: cx.now.plus(FORM_WITHIN), form },
+    );
+}
+
+/// A form of this case was sent.
+pub(crate) fn filled(draft: &mut Draft, cx: &mut Cx<'_>, form: &Form) -> Reply {
+    let known = draft.incident().and_then(|i| i.forms.get(&form.token)).cloned();
+    let Some((purpose, opened_by)) = known else {
+        return Reply::FormError(
+            "This form was already used or is too old. Close it and press the button again.".into(),
+        );
+    };
+    let person = cx.roster.person(&form.by).filter(|p| p.id == opened_by).cloned();
+    let Some(person) = person else {
+        return Reply::FormError("Only the person who opened this form may send it.".into());
+    };
+    let text = form.text.trim();
+    if text.is_empty() {
+        return Reply::FormError("Please write a reason or the evidence: it cannot be empty.".into());
+    }
+    let answer = match &purpose {
+        FormPurpose::Deny(id) => deny(draft, cx, id, (&form.by, text)),
+        FormPurpose::Done(step) => manual(draft, cx, (&person, step), (text, true)),
+        FormPurpose::Cannot(step) => manual(draft, cx, (&person, step), (text, false)),
+    };
+    let channel = draft.incident().map(|i| i.declared.channel.clone()).unwrap_or_default();
+    let key = cx.ids.hex();
+    draft.tell(&key, &form.by, (&channel, None), answer);
+    Reply::Nothing
+}
+
+/// One person agrees. Gives the text for them.
+pub(crate) fn vote(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, by: &Speaker) -> String {
+    let Some(approval) = find(draft, id) else { return unknown_approval(id) };
+    let person = match may_decide(draft, cx, &approval, by) {
+        Ok(person) => person,
+        Err(text) => return text,
+    };
+    if let Some(why) = policy::refusal(&approval, &person, cx.roster) {
+        draft.happen(Event::VoteRefused { approval: id.clone(), who: person.name.clone(), why: why.clone() });
+        return why;
+    }
+    if approval.votes.iter().any(|(p, _)| *p == person.id) {
+        return format!("You already agreed; it {}.", policy::of(&approval, cx.roster).text(cx.roster));
+    }
+    draft.happen(Event::Voted { approval: id.clone(), by: person.id.clone() });
+    let Some(approval) = find(draft, id) else { return unknown_approval(id) };
+    let explained = policy::of(&approval, cx.roster);
+    if !explained.met() {
+        return format!("Noted. It still {}.", explained.text(cx.roster));
+    }
+    let start_by = cx.now.plus(cx.world.rules.start_within);
+    draft.happen(Event::Granted { approval: id.clone(), start_by });
+    advance(draft, cx);
+    format!("You approved {}. It starts now; the card shows how it goes.", id.0)
+}
+
+/// One person stops it. Gives the text for them.
+pub(crate) fn deny(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, said: (&Speaker, &str)) -> String {
+    let Some(approval) = find(draft, id) else { return unknown_approval(id) };
+    let person = match may_decide(draft, cx, &approval, said.0) {
+        Ok(person) => person,
+        Err(text) => return text,
+    };
+    let may = person.id == approval.action.requester || policy::refusal(&approval, &person, cx.roster).is_none();
+    if !may {
+        let why = policy::refusal(&approval, &person, cx.roster).unwrap_or_default();
+        draft.happen(Event::VoteRefused { approval: id.clone(), who: person.name, why: why.clone() });
+        return why;
+    }
+    draft.happen(Event::Denied { approval: id.clone(), by: person.id, reason: said.1.to_owned() });
+    advance(draft, cx);
+    format!("You stopped {}. Nothing ran.", id.0)
+}
+
+/// Whether this approval can still be decided by this speaker: known person, still open, in time, under
+/// the rules it was asked under. Everything else is answered, and what is overdue is closed.
+fn may_decide(draft: &mut Draft, cx: &mut Cx<'_>, approval: &Approval, by: &Speaker) -> Result<Person, String> {
+    let Some(person) = cx.roster.person(by).cloned() else {
+        draft.happen(Event::VoteRefused {
+            approval: approval.id.clone(),
+            who: format!("{}/{}", by.team, by.user),
+            why: "not in the roster".into(),
+        });
+        return Err(stranger());
+    };
+    match &approval.standing {
+        Standing::Open if cx.now > approval.action.decide_by => {
+            draft.happen(Event::Expired { approval: approval.id.clone() });
+            advance(draft, cx);
+            Err(format!(
+                "Too late: {} had to be decided by {}. `/dr next` asks again.",
+                approval.id.0,
+                approval.action.decide_by.clock()
+            ))
+        }
+        Standing::Open => match start::unchanged_rules(approval, cx) {
+            Ok(()) => Ok(person),
+            Err(why) => {
+                draft.happen(Event::Voided { approval: approval.id.clone(), why: why.clone() });
+                advance(draft, cx);
+                Err(format!("{} is void: {why}. `/dr next` asks again.", approval.id.0))
+            }
+        },
+        other => Err(format!("Already decided: {} is {}.", approval.id.0, decided(other, cx))),
+    }
+}
+
+/// Who decided what, in words.
+pub(crate) fn decided(standing: &Standing, cx: &Cx<'_>) -> String {
+    match standing {
+        Standing::Denied { by, reason, at } => format!("denied by {} at {} ({reason})", cx.roster.name(by), at.clock()),
+        Standing::Expired { at } => format!("expired at {}", at.clock()),
+        Standing::Void { why, at } => format!("void since {} ({why})", at.clock()),
+        other => other.word().to_owned(),
+    }
+}
+
+fn find(draft: &Draft, id: &ApprovalId) -> Option<Approval> {
+    draft.run().and_then(|r| r.approval(id)).cloned()
+}
+
+/// A manual step was reported by a person.
+pub(crate) fn manual(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Person, &str), what: (&str, bool)) -> String {
+    let ((person, step), (evidence, done)) = (who, what);
+    let waiting = draft.incident().and_then(|i| i.person.as_ref()).is_some_and(|(s, ..)| s == step);
+    if !waiting {
+        return format!("Step `{step}` is not waiting for a person now. Nothing was changed.");
+    }
+    draft.happen(Event::PersonDid {
+        step: step.to_owned(),
+        by: person.id.clone(),
+        evidence: evidence.to_owned(),
+        done,
+    });
+    advance(draft, cx);
+    if done {
+        format!("Noted: `{step}` is done.")
+    } else {
+        format!("Noted: `{step}` cannot be done. The run is paused.")
+    }
+}
+
+/// A timer of this case is due: an approval may have to expire.
+pub(crate) fn due(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey) {
+    let Some(id) = effect.0.strip_prefix("expire/").and_then(|k| k.rsplit('/').next()) else { return };
+    let Some(approval) = find(draft, &ApprovalId(id.to_owned())) else { return };
+    if approval.standing == Standing::Open && cx.now >= approval.action.decide_by {
+        draft.happen(Event::Expired { approval: approval.id });
+        advance(draft, cx);
+    }
+}
+
+/// A button that leads to a case without buttons.
+pub(crate) fn stale(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Reply {
+    let key = cx.ids.hex();
+    draft.tell(
+        &key,
+        &click.by,
+        (&click.place.channel, click.place.reply.as_deref()),
+        "This button does nothing any more.".into(),
+    );
+    Reply::Nothing
+}
+
+/// A button that no case knows: said to the person, since silence would look like a working button.
+pub(crate) fn nowhere(cx: &mut Cx<'_>, click: &Click) -> Decision {
+    let blank = crate::model::case::Case::new(crate::model::id::CaseId(super::route::CONTROL.into()));
+    let mut draft = Draft::new(&blank, cx.now);
+    let _ = stale(&mut draft, cx, click);
+    Decision { effects: draft.out.effects, reply: Some(Reply::Nothing), ..Decision::default() }
+}
+
+pub(crate) fn stranger() -> String {
+    "drbot does not know you: your account is not in its roster, so you may not do this. Ask an owner to add you."
+        .into()
+}
+
+pub(crate) fn unknown_approval(id: &ApprovalId) -> String {
+    format!("There is no approval `{}` in the store. If a card shows it, do not trust that card.", id.0)
+}

@@ -1,0 +1,226 @@
+//! What came back from outside. Takes outcomes of checks, previews, steps, probes and posts; moves the
+//! case by them.
+
+use super::advance::{self, advance};
+use super::draft::Draft;
+use super::{Cx, policy, render, verdict};
+use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
+use crate::model::case::{Body, Card};
+use crate::model::effect::{Act, CardKind, Effect, Lane};
+use crate::model::event::{Event, StepEnd};
+use crate::model::expect::Rows;
+use crate::model::id::EffectKey;
+use crate::model::outcome::{Checked, Ended, Outcome, Verdict};
+use crate::model::person::PersonId;
+use crate::model::run::{Phase, Run};
+use crate::model::runbook::{SqlWork, Step, Work};
+use crate::model::world::Sample;
+
+/// Moves the case by an outcome of one of its effects. An outcome that no longer fits (the step moved
+/// on) changes nothing.
+pub(crate) fn came(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outcome: &Outcome) {
+    match outcome {
+        Outcome::Posted { card, channel, ts, upto, more } => posted(draft, cx, *card, (channel, ts, *upto, *more)),
+        Outcome::PostFailed { card, why } => draft.happen(Event::CardFailed { card: *card, why: why.clone() }),
+        Outcome::Told => {}
+        Outcome::Checked(checked) if effect.0.starts_with("detect/") => detected(draft, cx, effect, checked),
+        _ => in_run(draft, cx, effect, outcome),
+    }
+}
+
+fn posted(draft: &mut Draft, cx: &Cx<'_>, card: CardKind, at: (&str, &str, u64, bool)) {
+    let (channel, ts, upto, more) = at;
+    let now = Card { channel: channel.to_owned(), ts: ts.to_owned(), upto, failed: None };
+    if draft.case.cards.get(&card) != Some(&now) {
+        draft.happen(Event::CardPosted { card, channel: now.channel, ts: now.ts, upto });
+    }
+    if more {
+        draft.out.effects.push(Effect::render(&draft.case.id, card, cx.now));
+    }
+}
+
+/// The key of a detection says which runbook it asked for: `detect/CASE/RUNBOOK`.
+fn detected(draft: &mut Draft, cx: &Cx<'_>, effect: &EffectKey, checked: &[Checked]) {
+    let Some(runbook) = effect.0.rsplit('/').next() else { return };
+    let before = cx.world.streaks.get(runbook).copied().unwrap_or_default();
+    let failing = verdict::failing(checked);
+    let streak = verdict::streak(before, failing, cx.now);
+    draft.out.samples.push(Sample { runbook: runbook.to_owned(), failing, streak });
+    let event = Event::Detected {
+        runbook: runbook.to_owned(),
+        checked: checked.to_vec(),
+        streak: streak.failures,
+        since: streak.since,
+    };
+    let Body::Watch(watch) = &draft.case.body else { return draft.happen(event) };
+    let Some(loaded) = cx.catalog.runbooks.get(runbook) else { return };
+    let failures = loaded.runbook.detect.failures;
+    let was = verdict::light(watch.last.as_ref(), failures);
+    let found = crate::model::case::Detection {
+        at: cx.now,
+        checked: checked.to_vec(),
+        streak: streak.failures,
+        since: streak.since,
+    };
+    if verdict::light(Some(&found), failures) != was {
+        draft.happen(event);
+    }
+    schedule(draft, cx, runbook, cx.now.plus(loaded.runbook.detect.every));
+}
+
+fn schedule(draft: &mut Draft, cx: &Cx<'_>, runbook: &str, due: crate::model::time::Millis) {
+    let Some(loaded) = cx.catalog.runbooks.get(runbook) else { return };
+    let list = loaded
+        .values(&std::collections::BTreeMap::new())
+        .and_then(|v| render::questions(&loaded.runbook.detect.checks, &v));
+    if let Ok(list) = list {
+        let key = EffectKey::of(&["detect", &draft.case.id.0, runbook]);
+        draft.effect(key, Lane::Check, due, Act::Check(list));
+    }
+}
+
+/// The process is up: opens the watch if it is new and makes its next detection due now.
+pub(crate) fn watch_up(draft: &mut Draft, cx: &Cx<'_>, runbook: &str) {
+    if draft.case.body == Body::Empty {
+        draft.happen(Event::WatchOpened { runbook: runbook.to_owned() });
+    }
+    schedule(draft, cx, runbook, cx.now);
+}
+
+fn in_run(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outcome: &Outcome) {
+    let Some(run) = draft.run().cloned() else { return };
+    if let (Outcome::Checked(checked), true) = (outcome, effect.0.starts_with("proof/")) {
+        return proved(draft, checked);
+    }
+    let Some((step, state)) = run.current() else { return };
+    let expected =
+        |kind: &str| *effect == EffectKey::of(&[kind, &draft.case.id.0, &run.id, &step.id, &state.attempt.to_string()]);
+    match (outcome, state.phase) {
+        (Outcome::Previewed { rows, identity }, Phase::Previewing) if expected("preview") => {
+            if let Err(why) = previewed(draft, cx, (&run, step), (rows, identity)) {
+                advance::fail_preview(draft, cx, &step.id, why);
+            }
+        }
+        (Outcome::NoPreview { why }, Phase::Previewing) if expected("preview") => {
+            advance::fail_preview(draft, cx, &step.id, why.clone())
+        }
+        (Outcome::Ended(ended), Phase::Started) if expected("start") => step_ended(draft, cx, step, ended),
+        (Outcome::Checked(checked), Phase::Verifying) if expected("verify") => {
+            let ok = checked.iter().all(|c| c.verdict == Verdict::Pass);
+            draft.happen(Event::StepVerified { step: step.id.clone(), ok, figures: verdict::figures(checked) });
+            advance(draft, cx);
+        }
+        (Outcome::Probed { happened, figure }, Phase::Unknown) if expected("probe") => {
+            probed(draft, cx, &step.id, (*happened, figure))
+        }
+        _ => {}
+    }
+}
+
+fn proved(draft: &mut Draft, checked: &[Checked]) {
+    let ok = checked.iter().all(|c| c.verdict == Verdict::Pass);
+    let figures = if ok { checked.iter().map(|c| c.figure.clone()).collect() } else { verdict::figures(checked) };
+    draft.happen(Event::RunVerified { ok, figures });
+    advance::ended(draft);
+}
+
+fn previewed(
+    draft: &mut Draft,
+    cx: &mut Cx<'_>,
+    at: (&Run, &Step),
+    got: (&Rows, &TargetIdentity),
+) -> Result<(), String> {
+    let ((run, step), (rows, identity)) = (at, got);
+    let Work::Sql(work) = &step.work else { return Err("the step is not a statement".into()) };
+    if rows.count() == 0 {
+        draft.happen(Event::StepSkipped { step: step.id.clone(), why: "nothing to do: it would touch no rows".into() });
+        advance(draft, cx);
+        return Ok(());
+    }
+    if rows.beyond > 0 {
+        return Err(format!(
+            "it would touch {} rows, more than the {} that one approval may cover",
+            rows.count(),
+            rows.rows.len()
+        ));
+    }
+    let asking = render::Asking {
+        rows,
+        identity,
+        policy: &cx.world.rules.version,
+        decide_by: cx.now.plus(cx.world.rules.decide_within),
+    };
+    let action = render::action(run, step, work, &asking)?;
+    ask(draft, cx, work, action)
+}
+
+fn ask(draft: &mut Draft, cx: &mut Cx<'_>, work: &SqlWork, action: Action) -> Result<(), String> {
+    let policy = cx
+        .world
+        .rules
+        .policies
+        .get(&work.risk)
+        .cloned()
+        .ok_or_else(|| format!("no approval policy for {} steps is configured", work.risk.word()))?;
+    let digest = action.digest();
+    let id = ApprovalId::of(&digest);
+    let decide_by = action.decide_by;
+    let (approve, deny) = (cx.ids.button(), cx.ids.button());
+    let approval = Approval {
+        id: id.clone(),
+        digest,
+        action,
+        policy,
+        asked: cx.now,
+        approve,
+        deny,
+        votes: vec![],
+        standing: Standing::Open,
+    };
+    let chance = policy::of(&approval, cx.roster);
+    if !chance.possible() {
+        return Err(format!("nobody could approve it: it {}", chance.text(cx.roster)));
+    }
+    draft.out.handle(&approval.approve);
+    draft.out.handle(&approval.deny);
+    draft.out.handles.push(id.0.clone());
+    draft.happen(Event::ApprovalAsked { approval: Box::new(approval) });
+    let key = EffectKey::of(&["expire", &draft.case.id.0, &id.0]);
+    draft.effect(key, Lane::Timer, decide_by, Act::Timer);
+    Ok(())
+}
+
+fn step_ended(draft: &mut Draft, cx: &mut Cx<'_>, step: &Step, ended: &Ended) {
+    let verify = matches!(&step.work, Work::Sql(w) if !w.verify.is_empty());
+    let (end, rows) = match ended {
+        Ended::Done { rows } => (StepEnd::Done { verify }, Some(rows.clone())),
+        Ended::NotStarted { why } => (StepEnd::NotStarted { why: why.clone() }, None),
+        Ended::Failed { why } => (StepEnd::Failed { why: why.clone() }, None),
+        Ended::Unknown { why } => (StepEnd::Unknown { why: why.clone() }, None),
+    };
+    draft.happen(Event::StepEnded { step: step.id.clone(), end, rows });
+    advance(draft, cx);
+}
+
+fn probed(draft: &mut Draft, cx: &mut Cx<'_>, step: &str, answer: (Option<bool>, &str)) {
+    let (happened, figure) = answer;
+    let Some(happened) = happened else {
+        let why = format!("nobody can tell from here whether `{step}` happened; the probe says: {figure}");
+        return draft.happen(Event::RunPaused { why });
+    };
+    let how = format!("the probe says it {}: {figure}", if happened { "happened" } else { "did not happen" });
+    draft.happen(Event::StepSettled { step: step.to_owned(), happened, how });
+    settled(draft, cx, happened);
+}
+
+/// Goes on after an unknown step was settled: forward if it happened, else paused until somebody asks
+/// for it again.
+pub(crate) fn settled(draft: &mut Draft, cx: &mut Cx<'_>, happened: bool) {
+    if happened {
+        draft.happen(Event::RunResumed { by: PersonId("drbot".into()) });
+    } else {
+        draft.happen(Event::RunPaused { why: "the step did not happen; `/dr next` asks for it again".into() });
+        advance::ended(draft);
+    }
+    advance(draft, cx);
+}

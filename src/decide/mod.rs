@@ -1,0 +1,103 @@
+//! The core: given a case, the world, an input and the time, what follows. Takes values, gives a
+//! `Decision`; pure, total and deterministic. A refusal is a reply with its reason, never an error.
+
+mod advance;
+mod answers;
+mod approve;
+mod came;
+mod draft;
+pub mod narrate;
+pub mod policy;
+mod render;
+pub mod route;
+mod said;
+mod start;
+pub mod verdict;
+
+use crate::model::case::{Body, Case};
+use crate::model::id::Ids;
+use crate::model::inbound::Input;
+use crate::model::message::{Message, Reply};
+use crate::model::person::Roster;
+use crate::model::runbook::Catalog;
+use crate::model::time::Millis;
+use crate::model::world::{Decision, World};
+use draft::Draft;
+
+/// What every part of a decision may look at.
+pub(crate) struct Cx<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) now: Millis,
+    pub(crate) ids: &'a mut Ids,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) roster: &'a Roster,
+}
+
+/// Decides one input. `case` is the case that `route` named, blank if it is new, `None` if the input
+/// belongs to none. Gives events, effects, guards and the reply, to be committed together.
+#[must_use]
+pub fn decide(
+    case: Option<&Case>,
+    world: &World,
+    input: &Input,
+    now: Millis,
+    ids: &mut Ids,
+    catalog: &Catalog,
+    roster: &Roster,
+) -> Decision {
+    let mut cx = Cx { world, now, ids, catalog, roster };
+    let Some(case) = case else { return without_case(&mut cx, input) };
+    let mut draft = Draft::new(case, now);
+    let reply = match (&case.body, input) {
+        (_, Input::Said { by, place, said }) => said::said(&mut draft, &mut cx, (by, place), said),
+        (Body::Incident(_), Input::Clicked(click)) => approve::clicked(&mut draft, &mut cx, click),
+        (Body::Incident(_), Input::Filled(form)) => approve::filled(&mut draft, &mut cx, form),
+        (_, Input::Clicked(click)) => approve::stale(&mut draft, &mut cx, click),
+        (_, Input::Filled(_)) => Reply::FormError("This form belongs to nothing that is open any more.".into()),
+        (Body::Incident(_), Input::Starting { effect, generation, attempt, digest, .. }) => {
+            start::starting(&mut draft, &mut cx, (effect, *generation), (*attempt, digest))
+        }
+        (_, Input::Starting { effect, generation, .. }) => {
+            draft.finish_effect(effect, *generation);
+            Reply::NoGo("there is nothing to start".into())
+        }
+        (_, Input::Came { effect, generation, outcome, .. }) => {
+            draft.finish_effect(effect, *generation);
+            came::came(&mut draft, &mut cx, effect, outcome);
+            Reply::Nothing
+        }
+        (_, Input::Due { effect, generation, .. }) => {
+            draft.finish_effect(effect, *generation);
+            approve::due(&mut draft, &mut cx, effect);
+            Reply::Nothing
+        }
+        (_, Input::Up { watch }) => {
+            came::watch_up(&mut draft, &cx, watch);
+            Reply::Nothing
+        }
+    };
+    draft.into_decision(reply)
+}
+
+fn without_case(cx: &mut Cx<'_>, input: &Input) -> Decision {
+    match input {
+        Input::Said { by, place, said } => Decision::reply(answers::without_case(cx, by, place, said)),
+        Input::Clicked(click) => approve::nowhere(cx, click),
+        Input::Filled(_) => {
+            Decision::reply(Reply::FormError("This form belongs to nothing that is open any more.".into()))
+        }
+        Input::Came { effect, generation, .. }
+        | Input::Starting { effect, generation, .. }
+        | Input::Due { effect, generation, .. } => Decision {
+            finished: vec![(effect.clone(), *generation)],
+            reply: Some(Reply::NoGo("the case is gone".into())),
+            ..Decision::default()
+        },
+        Input::Up { .. } => Decision::default(),
+    }
+}
+
+/// A reply only the speaker sees.
+pub(crate) fn private(text: impl Into<String>) -> Reply {
+    Reply::Private(Message::text(text))
+}

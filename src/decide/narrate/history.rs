@@ -1,0 +1,130 @@
+//! The thread: one line per thing that happened. Takes events; gives lines, in chunks that fit a
+//! message.
+
+use super::Drawn;
+use crate::model::event::{Declared, Entry, Event, StepEnd};
+use crate::model::message::{Message, Part, Run};
+use crate::model::person::Roster;
+
+/// Most characters of lines in one message.
+const CHUNK: usize = 2_800;
+
+/// Whether an event has a line in the timeline.
+#[must_use]
+pub fn tells(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::CardPosted { .. }
+            | Event::CardFailed { .. }
+            | Event::FormOpened { .. }
+            | Event::StatusAsked { .. }
+            | Event::WatchOpened { .. }
+            | Event::ControlOpened
+            | Event::PreviewAsked { .. }
+            | Event::RunVerifying
+    )
+}
+
+/// The line of an event, if it has one.
+#[must_use]
+pub fn line(event: &Event, roster: &Roster) -> Option<String> {
+    let name = |p| roster.name(p);
+    Some(match event {
+        Event::Declared(d) => declared(d, roster),
+        Event::Noted { by, text } => format!("{}: {text}", name(by)),
+        Event::Refused { who, what, why } => format!("refused {who}: {what} ({why})"),
+        Event::Detected { runbook, checked, .. } => format!(
+            "detection of {runbook}: {}",
+            checked.iter().map(|c| c.figure.as_str()).collect::<Vec<_>>().join("; ")
+        ),
+        Event::RunStarted { loaded, by, .. } => format!("{} started runbook {}", name(by), loaded.runbook.runbook),
+        Event::RunPaused { why } => format!("paused: {why}"),
+        Event::RunResumed { by } => format!("{} let it go on", name(by)),
+        Event::RunVerified { ok: true, figures } => format!("verified, recovered: {}", figures.join("; ")),
+        Event::RunVerified { ok: false, figures } => format!("verification did not pass: {}", figures.join("; ")),
+        Event::PreviewFailed { step, why } => format!("{step}: no preview: {why}"),
+        Event::ApprovalAsked { approval } => format!(
+            "{}: approval {} asked, {} row(s) on {}",
+            approval.action.step,
+            approval.id.0,
+            approval.action.preview.count(),
+            approval.action.target
+        ),
+        Event::VoteRefused { approval, who, why } => format!("{who} may not decide {}: {why}", approval.0),
+        Event::Voted { approval, by } => format!("{} agreed to {}", name(by), approval.0),
+        Event::Granted { approval, .. } => format!("{} is approved", approval.0),
+        Event::Denied { approval, by, reason } => format!("{} denied {}: {reason}", name(by), approval.0),
+        Event::Expired { approval } => format!("{} expired undecided; nothing ran", approval.0),
+        Event::Voided { approval, why } => format!("{} is void: {why}; nothing ran", approval.0),
+        Event::StepStarted { step, .. } => format!("{step}: started"),
+        Event::StepEnded { step, end, rows } => {
+            ended(step, end, rows.as_ref().map_or(0, crate::model::expect::Rows::count))
+        }
+        Event::StepVerified { step, ok, figures } => {
+            format!("{step}: {}: {}", if *ok { "verified" } else { "verification failed" }, figures.join("; "))
+        }
+        Event::StepSkipped { step, why } => format!("{step}: skipped, {why}"),
+        Event::StepSettled { step, happened, how } => {
+            format!("{step}: settled as {}, {how}", if *happened { "happened" } else { "not happened" })
+        }
+        Event::SettleClaimed { step, by, happened } => {
+            format!("{step}: {} says it {}", name(by), if *happened { "happened" } else { "did not happen" })
+        }
+        Event::PersonAsked { step, .. } => format!("{step}: waits for a person"),
+        Event::PersonDid { step, by, evidence, done } => {
+            format!("{step}: {} {}: {evidence}", name(by), if *done { "did it" } else { "cannot do it" })
+        }
+        Event::CardPosted { .. }
+        | Event::CardFailed { .. }
+        | Event::FormOpened { .. }
+        | Event::StatusAsked { .. }
+        | Event::WatchOpened { .. }
+        | Event::ControlOpened
+        | Event::PreviewAsked { .. }
+        | Event::RunVerifying => return None,
+    })
+}
+
+fn declared(d: &Declared, roster: &Roster) -> String {
+    format!(
+        "{} declared INC-{}: {} (tier {}, began {})",
+        roster.name(&d.by),
+        d.number,
+        d.title,
+        d.tier,
+        d.began.clock()
+    )
+}
+
+fn ended(step: &str, end: &StepEnd, rows: u64) -> String {
+    match end {
+        StepEnd::Done { .. } => format!("{step}: done, {rows} row(s)"),
+        StepEnd::NotStarted { why } => format!("{step}: not started: {why}"),
+        StepEnd::Failed { why } => format!("{step}: failed: {why}"),
+        StepEnd::Unknown { why } => format!("{step}: UNKNOWN whether it happened: {why}"),
+    }
+}
+
+/// The next lines of the thread, as many as fit one message.
+#[must_use]
+pub fn chunk(entries: &[Entry], roster: &Roster) -> Option<Drawn> {
+    let (mut text, mut upto, mut more) = (String::new(), 0, false);
+    for entry in entries {
+        let Some(line) = line(&entry.event, roster) else {
+            upto = entry.seq;
+            continue;
+        };
+        if !text.is_empty() && text.len() + line.len() > CHUNK {
+            more = true;
+            break;
+        }
+        text.push_str(&format!("{}  {line}\n", entry.at.clock()));
+        upto = entry.seq;
+    }
+    let text = text.trim_end().to_owned();
+    (!text.is_empty()).then(|| Drawn {
+        message: Message { notify: text.clone(), parts: vec![Part::Text(vec![Run::Plain(text)])] },
+        upto,
+        more,
+    })
+}

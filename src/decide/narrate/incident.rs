@@ -1,0 +1,282 @@
+//! The incident's card. Takes the case; gives one message that says how long it lasts, what is known,
+//! what runs, who must do what, and carries the buttons of the next action.
+
+use crate::decide::policy;
+use crate::model::approval::{Approval, Standing};
+use crate::model::case::Case;
+use crate::model::expect::Rows;
+use crate::model::incident::Incident;
+use crate::model::message::{Button, Message, Part, Run as Text, Style};
+use crate::model::person::Roster;
+use crate::model::run::{Phase, Run, RunState, StepRun};
+use crate::model::runbook::{Step, Work};
+use crate::model::statement::Statement;
+use crate::model::time::Millis;
+
+/// Draws the card, buttons included.
+#[must_use]
+pub fn card(case: &Case, roster: &Roster, now: Millis) -> Message {
+    draw(case, roster, now, true)
+}
+
+/// The same without buttons: decisions live on the card only.
+#[must_use]
+pub fn shown(case: &Case, roster: &Roster, now: Millis) -> Message {
+    draw(case, roster, now, false)
+}
+
+fn draw(case: &Case, roster: &Roster, now: Millis, buttons: bool) -> Message {
+    let Some(incident) = case.incident() else { return Message::text("There is no incident here.") };
+    let d = &incident.declared;
+    let title = format!("{} INC-{} {}", sign(incident), d.number, d.title);
+    let state = next_text(case, roster);
+    let mut parts = vec![Part::Title(title.clone()), Part::Facts(clock(incident, roster, now))];
+    if let Some(run) = &incident.run {
+        parts.push(Part::Text(steps(run)));
+        parts.extend(asking(run, roster, buttons));
+        parts.extend(person(incident, run, buttons));
+    }
+    parts.push(Part::Text(vec![Text::Bold("Next: ".into()), Text::Plain(state.clone())]));
+    Message { notify: format!("{title}. {state}"), parts }
+}
+
+fn sign(incident: &Incident) -> &'static str {
+    let paused = |r: &Run| matches!(r.state, RunState::Paused(_));
+    match (&incident.recovered, &incident.run) {
+        (Some(_), _) => "✅",
+        (None, Some(run)) if paused(run) => "🟡",
+        _ => "🔴",
+    }
+}
+
+fn clock(incident: &Incident, roster: &Roster, now: Millis) -> Vec<(String, String)> {
+    let d = &incident.declared;
+    let elapsed = incident.elapsed(now);
+    let over = elapsed > d.objectives.rto;
+    let word = if incident.recovered.is_some() { "Recovered after" } else { "Down for" };
+    let mut facts = vec![
+        (
+            word.to_owned(),
+            format!("{} of {} RTO{}", elapsed.human(), d.objectives.rto.human(), if over { ": OVER" } else { "" }),
+        ),
+        ("Tier".to_owned(), d.tier.to_string()),
+        ("Began".to_owned(), d.began.clock()),
+        ("Declared".to_owned(), format!("{} by {}", incident.declared_at.clock(), roster.name(&d.by))),
+    ];
+    if let Some(at) = incident.recovered {
+        let repair = at.since(incident.declared_at);
+        facts.push(("Recovered".to_owned(), at.clock()));
+        facts.push(("Time to repair".to_owned(), format!("{} of {} MTTR", repair.human(), d.objectives.mttr.human())));
+    }
+    facts
+}
+
+fn phase_sign(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Todo => "⚪",
+        Phase::Previewing | Phase::Started | Phase::Verifying => "⏳",
+        Phase::Waiting | Phase::Granted => "✋",
+        Phase::Person => "👤",
+        Phase::Unknown => "❓",
+        Phase::Done => "✅",
+        Phase::Skipped => "⏩",
+        Phase::Failed => "❌",
+    }
+}
+
+fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Todo => "to do",
+        Phase::Previewing => "listing what it would touch",
+        Phase::Waiting => "waits for approval",
+        Phase::Granted => "approved, starting",
+        Phase::Started => "running",
+        Phase::Verifying => "checking the result",
+        Phase::Unknown => "UNKNOWN whether it happened",
+        Phase::Person => "waits for a person",
+        Phase::Done => "done",
+        Phase::Skipped => "skipped",
+        Phase::Failed => "not done",
+    }
+}
+
+fn steps(run: &Run) -> Vec<Text> {
+    let mut runs = vec![Text::Bold(format!("{}\n", run.loaded.runbook.runbook))];
+    for (step, state) in run.loaded.runbook.steps.iter().zip(&run.steps) {
+        let title = crate::model::statement::fill(&step.title, &run.values);
+        let took = match (state.started, state.ended) {
+            (Some(a), Some(b)) if state.phase == Phase::Done => format!(" in {}", b.since(a).human()),
+            _ => String::new(),
+        };
+        let remark = state.remark.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+        runs.push(Text::Plain(format!(
+            "{} {title} ({}{took}){remark}\n",
+            phase_sign(state.phase),
+            phase_word(state.phase)
+        )));
+    }
+    if matches!(run.state, RunState::Succeeded { .. }) {
+        runs.push(Text::Plain(format!("✅ Verified: {}\n", run.proof.join("; "))));
+    }
+    runs
+}
+
+/// The approval block: exactly what runs, on what, touching which rows, how it is undone, who may agree,
+/// until when, and how to decide by text.
+fn asking(run: &Run, roster: &Roster, buttons: bool) -> Vec<Part> {
+    let waiting = run.current().filter(|(_, s)| matches!(s.phase, Phase::Waiting | Phase::Granted | Phase::Started));
+    let Some(a) = waiting.and_then(|(_, s)| s.approval.as_ref()) else { return Vec::new() };
+    let action = &a.action;
+    let mut parts = vec![
+        Part::Rule,
+        Part::Text(vec![Text::Bold(format!("{} step: {}", action.risk.word(), action.title))]),
+        Part::Facts(approval_facts(a, roster)),
+        Part::Text(vec![Text::Bold("Exactly this runs:".into())]),
+        Part::Code(statement_text(&action.statement)),
+        Part::Text(vec![Text::Bold(format!("It touches {} row(s):", action.preview.count()))]),
+        Part::Code(table(&action.preview)),
+    ];
+    if a.standing == Standing::Open {
+        if buttons {
+            parts.push(Part::Buttons(vec![
+                Button { id: a.approve.clone(), label: "Approve".into(), style: Style::Primary },
+                Button { id: a.deny.clone(), label: "Deny".into(), style: Style::Danger },
+            ]));
+        }
+        parts.push(Part::Small(format!(
+            "Or type: /dr approve {id}   /dr deny {id} REASON   /dr verify {id}",
+            id = a.id.0
+        )));
+    }
+    parts
+}
+
+fn approval_facts(a: &Approval, roster: &Roster) -> Vec<(String, String)> {
+    let action = &a.action;
+    let votes: Vec<String> = a.votes.iter().map(|(p, at)| format!("{} at {}", roster.name(p), at.clock())).collect();
+    let mut facts = vec![
+        (
+            "On".to_owned(),
+            format!("{} (database {}, server {})", action.target, action.identity.database, action.identity.server),
+        ),
+        ("Undo".to_owned(), action.undo.clone().unwrap_or_else(|| "none".into())),
+        ("Asked by".to_owned(), roster.name(&action.requester)),
+        ("Approval".to_owned(), a.id.0.clone()),
+    ];
+    if a.standing == Standing::Open {
+        facts.push(("Who".to_owned(), policy::of(a, roster).text(roster)));
+        facts.push(("Decide by".to_owned(), action.decide_by.clock()));
+    }
+    if !votes.is_empty() {
+        facts.push(("Agreed".to_owned(), votes.join(", ")));
+    }
+    facts
+}
+
+fn person(incident: &Incident, run: &Run, buttons: bool) -> Vec<Part> {
+    let (Some((id, done, cannot)), Some((step, _))) = (&incident.person, run.current()) else { return Vec::new() };
+    let Work::Manual(work) = &step.work else { return Vec::new() };
+    let mut parts = vec![
+        Part::Rule,
+        Part::Text(vec![Text::Bold(format!("A person must do this: {}\n", step.title)), Text::Plain(work.ask.clone())]),
+        Part::Facts(vec![("Evidence".to_owned(), work.evidence.clone())]),
+    ];
+    if buttons {
+        parts.push(Part::Buttons(vec![
+            Button { id: done.clone(), label: "Done".into(), style: Style::Primary },
+            Button { id: cannot.clone(), label: "Cannot".into(), style: Style::Plain },
+        ]));
+    }
+    parts.push(Part::Small(format!("Or type: /dr done {id} EVIDENCE")));
+    parts
+}
+
+/// One sentence: what happens now, or who must do what.
+#[must_use]
+pub fn next_text(case: &Case, roster: &Roster) -> String {
+    let Some(incident) = case.incident() else { return "nothing is open here.".into() };
+    let Some(run) = &incident.run else {
+        let name = incident.declared.scenario.clone().unwrap_or_else(|| "RUNBOOK".into());
+        return format!("no runbook was started: /dr run {name}");
+    };
+    if let RunState::Succeeded { .. } = run.state {
+        return "recovered and verified; work through the checklist.".into();
+    }
+    let Some((step, state)) = run.current() else { return "checking that everything is healthy again.".into() };
+    match (state.phase, &run.state) {
+        (Phase::Unknown, _) => unknown_text(step, state, roster),
+        (_, RunState::Paused(why)) => format!("paused, {why}. /dr next tries again."),
+        (Phase::Waiting, _) => state
+            .approval
+            .as_ref()
+            .map_or_else(String::new, |a| format!("`{}` {}.", step.id, policy::of(a, roster).text(roster))),
+        (Phase::Person, _) => format!("a person must do `{}` and report it.", step.id),
+        (phase, _) => format!("`{}` is {}.", step.id, phase_word(phase)),
+    }
+}
+
+fn unknown_text(step: &Step, state: &StepRun, roster: &Roster) -> String {
+    let said = state
+        .claim
+        .as_ref()
+        .map(|(p, h)| format!(" {} says it {}.", roster.name(p), if *h { "happened" } else { "did not happen" }))
+        .unwrap_or_default();
+    format!(
+        "nobody can tell whether `{id}` happened; it will not be repeated. Look at the target, then two people type /dr settle {id} happened (or: not).{said}",
+        id = step.id
+    )
+}
+
+/// The statement as it runs, with what is bound to each number.
+#[must_use]
+pub fn statement_text(statement: &Statement) -> String {
+    let mut text = statement.sql.clone();
+    for (i, bind) in statement.binds.iter().enumerate() {
+        text.push_str(&format!("\n-- ${} ({}) = {}", i + 1, bind.name, bind.value));
+    }
+    text
+}
+
+/// Rows as aligned text; long cells are cut with a sign.
+#[must_use]
+pub fn table(rows: &Rows) -> String {
+    const WIDEST: usize = 60;
+    let cell = |v: &Option<String>| {
+        let text: String = v.clone().unwrap_or_else(|| "NULL".into()).replace(['\n', '\t'], " ");
+        if text.chars().count() > WIDEST { text.chars().take(WIDEST - 1).chain(['…']).collect() } else { text }
+    };
+    let mut lines: Vec<Vec<String>> = vec![rows.columns.clone()];
+    lines.extend(rows.rows.iter().map(|r| r.iter().map(cell).collect()));
+    let widths: Vec<usize> = (0..rows.columns.len())
+        .map(|i| lines.iter().filter_map(|l| l.get(i)).map(|c| c.chars().count()).max().unwrap_or(0))
+        .collect();
+    let line = |l: &Vec<String>| {
+        l.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}")).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
+    if rows.beyond > 0 {
+        text.push_str(&format!("\n({} more rows were counted and not kept)", rows.beyond));
+    }
+    text
+}
+
+/// What a step did, in full.
+#[must_use]
+pub fn step_shown(step: &Step, state: &StepRun, roster: &Roster) -> Message {
+    let mut facts = vec![
+        ("State".to_owned(), phase_word(state.phase).to_owned()),
+        ("Attempt".to_owned(), state.attempt.to_string()),
+    ];
+    facts.extend(state.started.map(|t| ("Started".to_owned(), t.clock())));
+    facts.extend(state.ended.map(|t| ("Ended".to_owned(), t.clock())));
+    facts.extend(state.remark.clone().map(|r| ("Remark".to_owned(), r)));
+    let mut parts = vec![Part::Title(format!("Step {}", step.id)), Part::Facts(facts)];
+    if let Some(a) = &state.approval {
+        parts.push(Part::Facts(approval_facts(a, roster)));
+        parts.push(Part::Code(statement_text(&a.action.statement)));
+    }
+    if let Some(rows) = &state.rows {
+        parts.push(Part::Code(table(rows)));
+    }
+    Message { notify: format!("Step {}: {}", step.id, phase_word(state.phase)), parts }
+}

@@ -1,0 +1,45 @@
+//! What people see. Takes a case and what is known; gives messages as values. One function per message,
+//! each with its snapshot.
+
+pub mod history;
+pub mod incident;
+pub mod status;
+
+use crate::model::case::{Body, Case};
+use crate::model::effect::CardKind;
+use crate::model::event::Entry;
+use crate::model::message::Message;
+use crate::model::person::Roster;
+use crate::model::runbook::Catalog;
+use crate::model::time::Millis;
+use crate::model::world::World;
+
+/// Everything a card may be drawn from.
+pub struct Scene<'a> {
+    pub case: &'a Case,
+    pub world: &'a World,
+    pub catalog: &'a Catalog,
+    pub roster: &'a Roster,
+    pub now: Millis,
+}
+
+/// A drawn card: the message, the last event it covers, and whether lines are left for another one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawn {
+    pub message: Message,
+    pub upto: u64,
+    pub more: bool,
+}
+
+/// Draws a card from the state as it is now; `None` if the case has no such card or nothing new to say.
+/// `entries` are the events after the last history line.
+#[must_use]
+pub fn card(scene: &Scene<'_>, kind: CardKind, entries: &[Entry]) -> Option<Drawn> {
+    let whole = |message| Some(Drawn { message, upto: 0, more: false });
+    match (&scene.case.body, kind) {
+        (Body::Incident(_), CardKind::Main) => whole(incident::card(scene.case, scene.roster, scene.now)),
+        (Body::Incident(_), CardKind::History) => history::chunk(entries, scene.roster),
+        (Body::Check(status), CardKind::Main) => whole(status::card(status, scene)),
+        _ => None,
+    }
+}

@@ -1,0 +1,94 @@
+//! The answer to `/dr status`. Takes the detections that are back; gives the card: open incidents by
+//! tier with their clocks, then every scenario with the figure that decided its light.
+
+use super::Scene;
+use crate::decide::verdict::{self, Light};
+use crate::model::case::Status;
+use crate::model::message::{Message, Part, Run};
+use crate::model::runbook::Scenario;
+
+/// Draws the status card.
+#[must_use]
+pub fn card(status: &Status, scene: &Scene<'_>) -> Message {
+    let rows: Vec<(Light, Scenario, Vec<String>)> =
+        scene.catalog.shared.scenarios.iter().map(|s| row(s, status, scene)).collect();
+    let of =
+        |light: Light| rows.iter().filter(|(l, ..)| *l == light).map(|(_, s, _)| s.title.clone()).collect::<Vec<_>>();
+    let title = headline(&of(Light::Red), &of(Light::Amber), &of(Light::CouldNotCheck), of(Light::Checking).len());
+    let mut parts = vec![Part::Title(title.clone())];
+    if let Some(incidents) = incidents(scene) {
+        parts.push(incidents);
+        parts.push(Part::Rule);
+    }
+    parts.push(Part::Text(scenarios(&rows)));
+    parts.push(Part::Small(format!("Asked by {} at {}.", scene.roster.name(&status.by), status.asked.clock())));
+    let figures: Vec<String> = rows
+        .iter()
+        .filter(|(l, ..)| matches!(l, Light::Red | Light::Amber | Light::CouldNotCheck))
+        .map(|(l, s, f)| format!("{} {}: {}", s.id, l.word(), f.join("; ")))
+        .collect();
+    let notify = if figures.is_empty() { title } else { format!("{title}. {}", figures.join(". ")) };
+    Message { notify, parts }
+}
+
+fn row(scenario: &Scenario, status: &Status, scene: &Scene<'_>) -> (Light, Scenario, Vec<String>) {
+    let loaded = scene.catalog.runbooks.get(&scenario.runbook);
+    let (light, figures) = match (loaded, status.found.get(&scenario.runbook)) {
+        (None, _) => (Light::NotConfigured, vec!["no runbook file".to_owned()]),
+        (Some(l), None) => (Light::NotConfigured, vec![l.unusable.clone().unwrap_or_else(|| "was not asked".into())]),
+        (Some(l), Some(found)) => {
+            let light = verdict::light(found.as_ref(), l.runbook.detect.failures);
+            let mut figures = found.as_ref().map(|f| verdict::figures(&f.checked)).unwrap_or_default();
+            if let (Light::Amber, Some(f)) = (light, found) {
+                figures.push(format!("failed {} of {} times in a row", f.streak, l.runbook.detect.failures));
+            }
+            (light, figures)
+        }
+    };
+    (light, scenario.clone(), figures)
+}
+
+fn headline(red: &[String], amber: &[String], dark: &[String], checking: usize) -> String {
+    let list = |what: &str, of: &[String]| format!("{what}: {}", of.join(", "));
+    match () {
+        () if !red.is_empty() => list("🔴 Red", red),
+        () if checking > 0 => format!("⏳ Checking {checking} scenario{}", if checking == 1 { "" } else { "s" }),
+        () if !dark.is_empty() => list("⚫ Could not check", dark),
+        () if !amber.is_empty() => list("🟠 Amber", amber),
+        () => "🟢 Everything configured is healthy".to_owned(),
+    }
+}
+
+fn incidents(scene: &Scene<'_>) -> Option<Part> {
+    let mut open: Vec<_> = scene.world.open.values().filter(|o| o.recovered.is_none()).collect();
+    open.sort_by_key(|o| (o.tier, o.number));
+    let hidden = open.len().saturating_sub(20);
+    let mut runs = Vec::new();
+    for o in open.iter().take(20) {
+        let elapsed = scene.now.since(o.began);
+        let over = if elapsed > o.rto { " OVER RTO" } else { "" };
+        runs.push(Run::Bold(format!("INC-{}", o.number)));
+        runs.push(Run::Plain(format!(
+            " tier {}  {}  {} of {} RTO{over}\n",
+            o.tier,
+            o.title,
+            elapsed.human(),
+            o.rto.human()
+        )));
+    }
+    if hidden > 0 {
+        runs.push(Run::Plain(format!("and {hidden} more open incidents\n")));
+    }
+    (!runs.is_empty()).then_some(Part::Text(runs))
+}
+
+fn scenarios(rows: &[(Light, Scenario, Vec<String>)]) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for (light, s, figures) in rows {
+        runs.push(Run::Plain(format!("{} ", light.sign())));
+        runs.push(Run::Bold(format!("{} {}", s.id, s.title)));
+        let figures = if figures.is_empty() { String::new() } else { format!(": {}", figures.join("; ")) };
+        runs.push(Run::Plain(format!(" {}{figures}\n", light.word())));
+    }
+    runs
+}

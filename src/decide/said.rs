@@ -1,0 +1,212 @@
+//! Commands typed by people. Takes a parsed command and its case; gives the answer and what follows.
+
+use std::collections::BTreeMap;
+
+use super::advance::{self, advance};
+use super::draft::Draft;
+use super::{Cx, answers, approve, came, narrate, private, render};
+use crate::model::approval::ApprovalId;
+use crate::model::case::Body;
+use crate::model::command::{Asked, Command};
+use crate::model::effect::{Act, Lane};
+use crate::model::event::{Declared, Event};
+use crate::model::id::EffectKey;
+use crate::model::inbound::Place;
+use crate::model::message::Reply;
+use crate::model::person::{Person, Speaker};
+use crate::model::run::{Phase, RunState};
+use crate::model::world::Guard;
+
+/// A command that `route` gave a case.
+pub(crate) fn said(
+    draft: &mut Draft,
+    cx: &mut Cx<'_>,
+    from: (&Speaker, &Place),
+    said: &Result<Asked, String>,
+) -> Reply {
+    let (by, place) = from;
+    let asked = match said {
+        Ok(asked) => asked,
+        Err(text) => return private(text.clone()),
+    };
+    let Some(person) = cx.roster.person(by).cloned() else { return refuse_stranger(draft, by, asked) };
+    match (&asked.command, &draft.case.body) {
+        (Command::Status, _) => status(draft, cx, &person, place),
+        (Command::Declare { title }, _) => declare(draft, cx, (&person, place), title),
+        (_, Body::Incident(_)) => on_incident(draft, cx, (by, &person), &asked.command),
+        _ => answers::without_case(cx, by, place, said),
+    }
+}
+
+fn refuse_stranger(draft: &mut Draft, by: &Speaker, asked: &Asked) -> Reply {
+    if draft.case.body == Body::Empty {
+        draft.happen(Event::ControlOpened);
+    }
+    let what = format!("{:?}", asked.command).chars().take(80).collect();
+    draft.happen(Event::Refused { who: format!("{}/{}", by.team, by.user), what, why: "not in the roster".into() });
+    private(approve::stranger())
+}
+
+fn status(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, place: &Place) -> Reply {
+    let usable: Vec<_> = cx.catalog.runbooks.values().filter(|l| l.unusable.is_none()).collect();
+    let scenarios: Vec<String> = usable.iter().map(|l| l.runbook.runbook.clone()).collect();
+    let count = scenarios.len();
+    draft.happen(Event::StatusAsked { by: person.id.clone(), channel: place.channel.clone(), scenarios });
+    for loaded in usable {
+        let name = &loaded.runbook.runbook;
+        let list = loaded.values(&BTreeMap::new()).and_then(|v| render::questions(&loaded.runbook.detect.checks, &v));
+        let key = EffectKey::of(&["detect", &draft.case.id.0, name]);
+        match list {
+            Ok(list) => draft.effect(key, Lane::Check, cx.now, Act::Check(list)),
+            Err(why) => {
+                let checked = vec![crate::model::outcome::Checked {
+                    id: "detect".into(),
+                    verdict: crate::model::outcome::Verdict::CouldNot,
+                    figure: why,
+                }];
+                draft.happen(Event::Detected { runbook: name.clone(), checked, streak: 0, since: None });
+            }
+        }
+    }
+    private(format!(
+        "Running the detection of {count} configured scenario{}; the answer appears in this channel.",
+        if count == 1 { "" } else { "s" }
+    ))
+}
+
+fn declare(draft: &mut Draft, cx: &mut Cx<'_>, from: (&Person, &Place), title: &str) -> Reply {
+    let (person, place) = from;
+    let loaded = cx.catalog.find(title);
+    let scenario = loaded.map(|l| l.runbook.runbook.clone());
+    let open = cx.world.open.values().find(|o| o.recovered.is_none() && o.scenario.is_some() && o.scenario == scenario);
+    if let Some(open) = open {
+        return private(format!(
+            "INC-{} is already open for this scenario since {}. Nothing was opened twice.",
+            open.number,
+            open.began.clock()
+        ));
+    }
+    let streak = scenario.as_ref().and_then(|s| cx.world.streaks.get(s)).copied().unwrap_or_default();
+    let number = cx.world.last_number + 1;
+    let declared = Declared {
+        number,
+        title: loaded.map_or_else(|| title.chars().take(140).collect(), |l| l.runbook.title.clone()),
+        tier: loaded.map_or(1, |l| l.runbook.tier),
+        scenario: scenario.clone(),
+        objectives: loaded.map_or(cx.catalog.shared.objectives, |l| l.runbook.objectives),
+        by: person.id.clone(),
+        channel: place.channel.clone(),
+        began: streak.since.unwrap_or(cx.now),
+    };
+    let began = declared.began;
+    draft.happen(Event::Declared(declared));
+    let next = scenario
+        .map_or("`/dr run RUNBOOK` starts a runbook.".to_owned(), |s| format!("`/dr run {s}` starts its runbook."));
+    private(format!("INC-{number} is open; its clock runs since {}. {next}", began.clock()))
+}
+
+fn on_incident(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Speaker, &Person), command: &Command) -> Reply {
+    let (by, person) = who;
+    match command {
+        Command::Note { text } => {
+            draft.happen(Event::Noted { by: person.id.clone(), text: text.clone() });
+            private(format!("Noted in {}.", number(draft)))
+        }
+        Command::Run { runbook, given } => run(draft, cx, person, (runbook, given)),
+        Command::Next => next(draft, cx, person),
+        Command::Approve { id } => private(approve::vote(draft, cx, &ApprovalId(id.clone()), by)),
+        Command::Deny { id, reason } => private(approve::deny(draft, cx, &ApprovalId(id.clone()), (by, reason))),
+        Command::Done { step, evidence } => private(approve::manual(draft, cx, (person, step), (evidence, true))),
+        Command::Settle { step, happened } => settle(draft, cx, person, (step, *happened)),
+        Command::Verify { id } => answers::verify(draft, cx, id),
+        Command::Show { step: Some(step) } => answers::show_step(draft, cx, step),
+        Command::Show { step: None } => draft.incident().map_or_else(
+            || private("There is nothing to show."),
+            |_| Reply::Private(narrate::incident::shown(&draft.case, cx.roster, cx.now)),
+        ),
+        Command::Timeline => answers::timeline(draft, cx),
+        other => answers::plain(cx, by, other),
+    }
+}
+
+fn number(draft: &Draft) -> String {
+    draft.incident().map(|i| format!("INC-{}", i.declared.number)).unwrap_or_default()
+}
+
+fn run(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, &BTreeMap<String, String>)) -> Reply {
+    let (name, given) = what;
+    let Some(loaded) = cx.catalog.find(name) else { return private(answers::no_runbook(cx, name)) };
+    if let Some(why) = &loaded.unusable {
+        return private(format!("`{}` cannot run here: {why}.", loaded.runbook.runbook));
+    }
+    let values = match loaded.values(given) {
+        Ok(values) => values,
+        Err(why) => return private(format!("{why}.")),
+    };
+    if let Some(run) = draft.run().filter(|r| !r.idle()) {
+        return private(format!(
+            "`{}` is still going in {}. `/dr next` says what it waits for.",
+            run.loaded.runbook.runbook,
+            number(draft)
+        ));
+    }
+    let lock = advance::lock(&loaded.runbook.runbook);
+    if let Some(holder) = cx.world.locks.get(&lock).filter(|c| **c != draft.case.id) {
+        return private(format!(
+            "`{}` is already going in {}; one run of it at a time.",
+            loaded.runbook.runbook,
+            holder.0.to_uppercase()
+        ));
+    }
+    let (title, steps) = (loaded.runbook.title.clone(), loaded.runbook.steps.len());
+    let id = format!("r{}", draft.incident().map_or(0, |i| i.runs) + 1);
+    draft.guard(Guard::Take(lock));
+    draft.happen(Event::RunStarted { id, loaded: Box::new(loaded.clone()), values, by: person.id.clone() });
+    advance(draft, cx);
+    private(format!("Started in {}: {title}, {steps} steps. The incident's card shows each one.", number(draft)))
+}
+
+fn next(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person) -> Reply {
+    let Some(run) = draft.run().cloned() else {
+        return private(
+            "No runbook is running here. `/dr run RUNBOOK` starts one; `/dr status` says which scenario fails.",
+        );
+    };
+    let RunState::Paused(_) = &run.state else { return private(narrate::incident::next_text(&draft.case, cx.roster)) };
+    if run.current().is_some_and(|(_, s)| s.phase == Phase::Unknown) {
+        return private(narrate::incident::next_text(&draft.case, cx.roster));
+    }
+    let lock = advance::lock(&run.loaded.runbook.runbook);
+    if let Some(holder) = cx.world.locks.get(&lock).filter(|c| **c != draft.case.id) {
+        return private(format!("The same runbook is going in {} now; wait for it.", holder.0.to_uppercase()));
+    }
+    draft.guard(Guard::Take(lock));
+    draft.happen(Event::RunResumed { by: person.id.clone() });
+    advance(draft, cx);
+    private("Going on; the card shows the next step.")
+}
+
+fn settle(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, bool)) -> Reply {
+    let (step, happened) = what;
+    let unknown =
+        draft.run().and_then(|r| r.current()).filter(|(s, state)| s.id == step && state.phase == Phase::Unknown);
+    let Some((_, state)) = unknown else {
+        return private(format!("Step `{step}` is not unknown, so there is nothing to settle."));
+    };
+    let word = if happened { "happened" } else { "did not happen" };
+    match &state.claim {
+        Some((other, claim)) if *other != person.id && *claim == happened => {
+            let how = format!("{} and {} say it {word}", cx.roster.name(other), person.name);
+            draft.happen(Event::StepSettled { step: step.to_owned(), happened, how });
+            came::settled(draft, cx, happened);
+            private(format!("Settled: `{step}` {word}."))
+        }
+        _ => {
+            draft.happen(Event::SettleClaimed { step: step.to_owned(), by: person.id.clone(), happened });
+            private(format!(
+                "You say `{step}` {word}. A second person must say the same: `/dr settle {step} {}`.",
+                if happened { "happened" } else { "not" }
+            ))
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The committer: load, decide, commit, answer. Takes a batch of deliveries; on any surprise the batch is
+//! done again one by one, so that one delivery's trouble is never another's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+use tracing::{error, warn};
+
+use super::slots::Slots;
+use super::{Ask, Busy, Fixed};
+use crate::clock;
+use crate::decide::{
+    self,
+    route::{self, Route},
+};
+use crate::model::case::{Body, Case};
+use crate::model::id::{CaseId, Ids};
+use crate::model::inbound::{Delivery, Input};
+use crate::model::message::Reply;
+use crate::model::time::Millis;
+use crate::model::world::{Decision, Guard, Open, World};
+use crate::persist::{Batch, CommitError, Store, StoreError, Stored, chain};
+
+/// Most deliveries in one commit.
+const MOST: usize = 256;
+/// A case is folded into its snapshot again after this many events.
+const FOLD: u64 = 64;
+/// How often a delivery is decided anew when somebody else was first.
+const TRIES: u32 = 5;
+
+pub(crate) struct Committer {
+    store: Store,
+    fixed: Arc<Fixed>,
+    work: Arc<Notify>,
+    slots: Slots,
+    world: World,
+    /// The newest time ever stored: decisions never happen before it.
+    high: Millis,
+}
+
+/// What a batch adds up to while it is being made.
+#[derive(Default)]
+struct Making {
+    batch: Batch,
+    replies: Vec<Result<Reply, Busy>>,
+    /// Replies given inside this batch, for a repeat in the same batch.
+    given: HashMap<String, Reply>,
+    rings: bool,
+}
+
+enum Trouble {
+    /// Another writer was first.
+    Raced,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(e: StoreError) -> Trouble {
+        Trouble::Store(e)
+    }
+}
+
+impl Committer {
+    pub(crate) async fn new(store: Store, fixed: Arc<Fixed>, work: Arc<Notify>) -> Result<Committer, StoreError> {
+        let high = store.newest().await?;
+        let mut it = Committer { store, fixed, work, slots: Slots::default(), world: World::default(), high };
+        it.reload().await?;
+        Ok(it)
+    }
+
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Ask>) {
+        let mut asks = Vec::with_capacity(MOST);
+        while inbox.recv_many(&mut asks, MOST).await > 0 {
+            let (deliveries, answers): (Vec<_>, Vec<_>) = asks.drain(..).map(|a| (a.delivery, a.answer)).unzip();
+            let replies = self.batch(&deliveries).await;
+            for (answer, reply) in answers.into_iter().zip(replies) {
+                // The asker may have stopped waiting; what it asked for is stored all the same.
+                let _ = answer.send(reply);
+            }
+        }
+    }
+
+    async fn batch(&mut self, deliveries: &[Delivery]) -> Vec<Result<Reply, Busy>> {
+        match self.attempt(deliveries).await {
+            Ok(replies) => replies,
+            Err(_) if deliveries.len() > 1 => {
+                let mut replies = Vec::with_capacity(deliveries.len());
+                for delivery in deliveries {
+                    replies.push(self.single(delivery).await);
+                }
+                replies
+            }
+            Err(_) => vec![self.single(&deliveries[0]).await],
+        }
+    }
+
+    async fn single(&mut self, delivery: &Delivery) -> Result<Reply, Busy> {
+        for attempt in 1..=TRIES {
+            match self.attempt(std::slice::from_ref(delivery)).await {
+                Ok(mut replies) => return replies.pop().unwrap_or(Err(Busy::Store)),
+                Err(Trouble::Raced) => warn!(attempt, delivery.key, "another writer was first; deciding again"),
+                Err(Trouble::Store(e)) => {
+                    error!(error = %e, delivery.key, "not committed");
+                    return Err(Busy::Store);
+                }
+            }
+        }
+        Err(Busy::Store)
+    }
+
+    /// One try at a whole batch. On trouble nothing is stored and everything in memory is forgotten.
+    async fn attempt(&mut self, deliveries: &[Delivery]) -> Result<Vec<Result<Reply, Busy>>, Trouble> {
+        let now = Millis(clock::now().0.max(self.high.0));
+        let result = self.make(deliveries, now).await;
+        let made = match result {
+            Ok(made) => made,
+            Err(e) => return Err(self.forget(e).await),
+        };
+        if !made.batch.is_empty() {
+            if let Err(e) = self.store.commit(&made.batch).await {
+                let trouble = match e {
+                    CommitError::Conflict(_) => Trouble::Raced,
+                    CommitError::Store(e) => {
+                        exit_if_the_disk_lies(&e);
+                        Trouble::Store(e)
+                    }
+                };
+                return Err(self.forget(trouble).await);
+            }
+            self.high = now;
+        }
+        if made.rings {
+            self.work.notify_one();
+        }
+        Ok(made.replies)
+    }
+
+    async fn forget(&mut self, trouble: Trouble) -> Trouble {
+        self.slots.clear();
+        match self.reload().await {
+            Ok(()) => trouble,
+            Err(e) => Trouble::Store(e),
+        }
+    }
+
+    async fn reload(&mut self) -> Result<(), StoreError> {
+        self.world = self.store.world().await?;
+        self.world.rules = self.fixed.rules.clone();
+        Ok(())
+    }
+
+    async fn make(&mut self, deliveries: &[Delivery], now: Millis) -> Result<Making, Trouble> {
+        if self.store.shared() {
+            self.reload().await?;
+        }
+        let keys: Vec<&str> = deliveries.iter().map(|d| d.key.as_str()).collect();
+        let known = self.store.replies(&keys).await?;
+        let mut making = Making::default();
+        let mut ids = clock::ids().map_err(|e| StoreError::Refused(format!("no randomness: {e}")))?;
+        for delivery in deliveries {
+            let stored = known.get(&delivery.key).map(|r| serde_json::from_str(r).unwrap_or(Reply::Nothing));
+            let reply = match stored.or_else(|| making.given.get(&delivery.key).cloned()) {
+                Some(reply) => reply,
+                None => self.one(delivery, now, &mut ids, &mut making).await?,
+            };
+            making.given.insert(delivery.key.clone(), reply.clone());
+            making.replies.push(Ok(reply));
+        }
+        Ok(making)
+    }
+
+    /// Decides one delivery and adds what follows to the batch.
+    async fn one(
+        &mut self,
+        delivery: &Delivery,
+        now: Millis,
+        ids: &mut Ids,
+        making: &mut Making,
+    ) -> Result<Reply, Trouble> {
+        let fixed = Arc::clone(&self.fixed);
+        let id = self.place(&delivery.input, ids).await?;
+        let decision = match &id {
+            None => decide::decide(None, &self.world, &delivery.input, now, ids, &fixed.catalog, &fixed.roster),
+            Some(id) => {
+                self.load(id).await?;
+                if route::wants_history(&delivery.input) {
+                    self.world.history = self.store.history(id, 0, 10_000).await?;
+                }
+                let case = self.slots.get(id).map(|s| &s.case);
+                let decision =
+                    decide::decide(case, &self.world, &delivery.input, now, ids, &fixed.catalog, &fixed.roster);
+                self.world.history.clear();
+                decision
+            }
+        };
+        let reply = decision.reply.clone().unwrap_or(Reply::Nothing);
+        making.batch.delivery(&delivery.key, now, &serde_json::to_string(&reply).unwrap_or_default());
+        let control = CaseId(route::CONTROL.into());
+        self.add(&id.unwrap_or(control), decision, now, ids, making)?;
+        Ok(reply)
+    }
+
+    async fn place(&mut self, input: &Input, ids: &mut Ids) -> Result<Option<CaseId>, Trouble> {
+        Ok(match route::route(input, &self.world, ids, &self.fixed.roster) {
+            Route::Case(id) => Some(id),
+            Route::Handle(handle) => self.store.case_of(&handle).await?,
+            Route::Nowhere => None,
+        })
+    }
+
+    async fn load(&mut self, id: &CaseId) -> Result<(), Trouble> {
+        if self.slots.get(id).is_none() {
+            let stored = self.store.case(id).await?;
+            self.slots.put(stored);
+        }
+        Ok(())
+    }
+
+    /// Applies a decision to the case in memory and writes its rows into the batch.
+    fn add(
+        &mut self,
+        id: &CaseId,
+        decision: Decision,
+        now: Millis,
+        ids: &mut Ids,
+        making: &mut Making,
+    ) -> Result<(), Trouble> {
+        let batch = &mut making.batch;
+        making.rings |= !decision.effects.is_empty() || !decision.finished.is_empty();
+        for (key, generation) in &decision.finished {
+            batch.finished(key, *generation);
+        }
+        for effect in &decision.effects {
+            batch.effect(id, effect);
+        }
+        for handle in &decision.handles {
+            batch.handle(handle, id, now);
+        }
+        for sample in &decision.samples {
+            batch.sample(&ids.hex(), now, sample);
+            self.world.streaks.insert(sample.runbook.clone(), sample.streak);
+        }
+        for guard in &decision.guards {
+            match guard {
+                Guard::Take(name) => {
+                    batch.take(name, id, now);
+                    self.world.locks.insert(name.clone(), id.clone());
+                }
+                Guard::Release(name) => {
+                    batch.release(name, id);
+                    self.world.locks.remove(name);
+                }
+            }
+        }
+        if decision.events.is_empty() {
+            return Ok(());
+        }
+        let stored = self.slots.get(id).ok_or(Trouble::Raced)?;
+        for event in &decision.events {
+            push(stored, event, now, batch)?;
+        }
+        if stored.case.seq >= stored.snapshot + FOLD {
+            let state = serde_json::to_string(&stored.case).map_err(|e| StoreError::Refused(e.to_string()))?;
+            batch.snapshot(id, stored.case.seq, &stored.hash, &state);
+            stored.snapshot = stored.case.seq;
+        }
+        if let Some(open) = summary(&stored.case).filter(|o| self.world.open.get(id) != Some(o)) {
+            batch.incident(&open);
+            self.world.last_number = self.world.last_number.max(open.number);
+            self.world.open.insert(id.clone(), open);
+        }
+        Ok(())
+    }
+}
+
+fn push(
+    stored: &mut Stored,
+    event: &crate::model::event::Event,
+    now: Millis,
+    batch: &mut Batch,
+) -> Result<(), Trouble> {
+    let inconsistent = |what: String| StoreError::Inconsistent {
+        table: "events",
+        column: "payload",
+        row: "about to be stored".into(),
+        what,
+    };
+    stored.case.apply(event, now).map_err(|e| inconsistent(e.0))?;
+    let payload = serde_json::to_string(event).map_err(|e| inconsistent(e.to_string()))?;
+    let (kind, payload_hash) = (event.kind(), chain::payload(&payload));
+    let hash = chain::next(&stored.hash, stored.case.seq, now.0, &kind, &payload_hash);
+    batch.event(&stored.case.id, stored.case.seq, now, &kind, [&payload, &payload_hash, &hash]);
+    stored.hash = hash;
+    Ok(())
+}
+
+fn summary(case: &Case) -> Option<Open> {
+    let Body::Incident(incident) = &case.body else { return None };
+    let d = &incident.declared;
+    Some(Open {
+        case: case.id.clone(),
+        number: d.number,
+        title: d.title.clone(),
+        tier: d.tier,
+        scenario: d.scenario.clone(),
+        channel: d.channel.clone(),
+        began: d.began,
+        rto: d.objectives.rto,
+        recovered: incident.recovered,
+    })
+}
+
+/// After a failed sync nobody knows what is on disk: the process ends at once and starts from what is.
+fn exit_if_the_disk_lies(error: &StoreError) {
+    if error.to_string().contains("disk I/O error") {
+        error!(error = %error, "the disk failed a write or sync; ending so that the next start reads what is really there");
+        std::process::exit(74);
+    }
+}

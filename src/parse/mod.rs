@@ -1,0 +1,6 @@
+//! From verified bytes to inputs of our own. Takes `Verified` requests and runbook files; foreign
+//! types end here.
+
+pub mod catalog;
+pub mod slack;
+pub mod slash;

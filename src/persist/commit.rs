@@ -1,0 +1,182 @@
+//! Committing. Takes a batch of rows from any number of decisions; stores all of them in one transaction
+//! with one statement per table, or nothing.
+
+use serde_json::{Value, json};
+use sqlx::AnyConnection;
+use sqlx::Executor;
+
+use super::{Store, StoreError};
+use crate::model::effect::Effect;
+use crate::model::id::{CaseId, EffectKey};
+use crate::model::time::Millis;
+use crate::model::world::{Open, Sample};
+
+/// Rows to store together. Each list is one statement; an empty list costs nothing.
+#[derive(Debug, Default)]
+pub struct Batch {
+    deliveries: Vec<Value>,
+    events: Vec<Value>,
+    snapshots: Vec<Value>,
+    incidents: Vec<Value>,
+    effects: std::collections::BTreeMap<String, Value>,
+    finished: Vec<Value>,
+    handles: Vec<Value>,
+    /// Lock name to what the batch leaves behind: taken (and when) or given back, by this case.
+    locks: std::collections::BTreeMap<String, (CaseId, Option<Millis>)>,
+    samples: Vec<Value>,
+}
+
+/// Why a batch was not stored. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Somebody else was first: the same delivery, the next event of a case, a lock.
+    #[error("another writer was first: {0}")]
+    Conflict(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Batch {
+    /// Whether there is anything to store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.deliveries.is_empty()
+            && self.events.is_empty()
+            && self.effects.is_empty()
+            && self.finished.is_empty()
+            && self.samples.is_empty()
+            && self.handles.is_empty()
+    }
+
+    /// The answer that a repeat of this delivery gets.
+    pub fn delivery(&mut self, key: &str, at: Millis, reply: &str) {
+        self.deliveries.push(json!([key, at, reply]));
+    }
+
+    /// An event with its place in the chain: `[payload, payload hash, hash]`.
+    pub fn event(&mut self, case: &CaseId, seq: u64, at: Millis, kind: &str, chained: [&str; 3]) {
+        let [payload, payload_hash, hash] = chained;
+        self.events.push(json!([case, seq, at, kind, payload, payload_hash, hash]));
+    }
+
+    /// A case folded up to an event.
+    pub fn snapshot(&mut self, case: &CaseId, seq: u64, hash: &str, state: &str) {
+        self.snapshots.push(json!([case, seq, hash, state]));
+    }
+
+    /// An incident in short.
+    pub fn incident(&mut self, open: &Open) {
+        let summary = serde_json::to_string(open).unwrap_or_default();
+        self.incidents.push(json!([open.case, open.number, summary]));
+    }
+
+    /// Something to do outside; the last of equal keys wins.
+    pub fn effect(&mut self, case: &CaseId, effect: &Effect) {
+        let act = serde_json::to_string(&effect.act).unwrap_or_default();
+        self.effects.insert(effect.key.0.clone(), json!([effect.key, case, effect.lane.number(), effect.due, act]));
+    }
+
+    /// An effect that is over, unless it was asked for again since it was leased.
+    pub fn finished(&mut self, key: &EffectKey, generation: i64) {
+        self.finished.push(json!([key, generation]));
+    }
+
+    /// A handle that leads to a case.
+    pub fn handle(&mut self, id: &str, case: &CaseId, at: Millis) {
+        self.handles.push(json!([id, case, at]));
+    }
+
+    /// A lock to take; the batch fails if another case holds it.
+    pub fn take(&mut self, name: &str, case: &CaseId, at: Millis) {
+        self.locks.insert(name.to_owned(), (case.clone(), Some(at)));
+    }
+
+    /// A lock to give back.
+    pub fn release(&mut self, name: &str, case: &CaseId) {
+        self.locks.insert(name.to_owned(), (case.clone(), None));
+    }
+
+    /// An observation of a scenario.
+    pub fn sample(&mut self, id: &str, at: Millis, sample: &Sample) {
+        self.samples.push(json!([
+            id,
+            sample.runbook,
+            at,
+            sample.failing.map(i64::from),
+            sample.streak.failures,
+            sample.streak.since
+        ]));
+    }
+}
+
+const DELIVERIES: &str =
+    "INSERT INTO deliveries (key, at, reply) SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2 FROM {rows}";
+const EVENTS: &str = "INSERT INTO events (case_id, seq, at, kind, payload, payload_hash, hash) SELECT value->>0, CAST(value->>1 AS BIGINT), CAST(value->>2 AS BIGINT), value->>3, value->>4, value->>5, value->>6 FROM {rows}";
+const SNAPSHOTS: &str = "INSERT INTO snapshots (case_id, seq, hash, state) SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2, value->>3 FROM {rows} WHERE true ON CONFLICT (case_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, state = excluded.state";
+const INCIDENTS: &str = "INSERT INTO incidents (case_id, number, summary) SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2 FROM {rows} WHERE true ON CONFLICT (case_id) DO UPDATE SET summary = excluded.summary";
+// Asking again for an effect that waits is one effect; for one that is being done, it is done once more.
+const EFFECTS: &str = "INSERT INTO effects (key, case_id, lane, due, generation, attempt, owner, lease_until, act) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), CAST(value->>3 AS BIGINT), 1, 0, '', 0, value->>4 FROM {rows} WHERE true ON CONFLICT (key) DO UPDATE SET generation = effects.generation + 1, act = excluded.act, due = CASE WHEN excluded.due < effects.due THEN excluded.due ELSE effects.due END";
+const FINISHED: &str =
+    "DELETE FROM effects WHERE (key, generation) IN (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM {rows})";
+const AGAIN: &str =
+    "UPDATE effects SET lease_until = 0, owner = '', attempt = 0 WHERE key IN (SELECT value->>0 FROM {rows})";
+const HANDLES: &str =
+    "INSERT INTO handles (id, case_id, at) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT) FROM {rows}";
+const TAKES: &str = "INSERT INTO locks (name, case_id, at) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT) FROM {rows} WHERE true ON CONFLICT (name) DO UPDATE SET at = excluded.at WHERE locks.case_id = excluded.case_id";
+const RELEASES: &str = "DELETE FROM locks WHERE (name, case_id) IN (SELECT value->>0, value->>1 FROM {rows})";
+const SAMPLES: &str = "INSERT INTO samples (id, runbook, at, failing, failures, since) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), CAST(value->>3 AS BIGINT), CAST(value->>4 AS BIGINT), CAST(value->>5 AS BIGINT) FROM {rows}";
+
+impl Store {
+    /// Stores a batch: all of it, durably, or nothing.
+    ///
+    /// # Errors
+    /// `Conflict` if another writer was first (load again and decide again), `Store` otherwise.
+    pub async fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+        let mut writer = self.write().await;
+        let connection = writer.get().await.map_err(StoreError::from)?;
+        let result = self.transaction(connection, batch).await;
+        if result.is_err() && connection.execute(sqlx::raw_sql("ROLLBACK")).await.is_err() {
+            writer.broken();
+        }
+        result
+    }
+
+    async fn transaction(&self, connection: &mut AnyConnection, batch: &Batch) -> Result<(), CommitError> {
+        connection.execute(sqlx::raw_sql(self.dialect.begin())).await.map_err(classify)?;
+        let effects: Vec<Value> = batch.effects.values().cloned().collect();
+        let locks = batch.locks.iter();
+        let takes: Vec<Value> = locks.clone().filter_map(|(n, (c, at))| at.map(|at| json!([n, c, at]))).collect();
+        let releases: Vec<Value> = locks.filter(|(_, (_, at))| at.is_none()).map(|(n, (c, _))| json!([n, c])).collect();
+        // What is over goes first: the same key may be asked for again in the same batch.
+        let plan: [(&str, &[Value]); 11] = [
+            (DELIVERIES, &batch.deliveries),
+            (EVENTS, &batch.events),
+            (FINISHED, &batch.finished),
+            (AGAIN, &batch.finished),
+            (EFFECTS, &effects),
+            (SNAPSHOTS, &batch.snapshots),
+            (INCIDENTS, &batch.incidents),
+            (HANDLES, &batch.handles),
+            (RELEASES, &releases),
+            (TAKES, &takes),
+            (SAMPLES, &batch.samples),
+        ];
+        for (sql, rows) in plan.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+            let list = serde_json::to_string(rows).map_err(|e| StoreError::Refused(e.to_string()))?;
+            let done = sqlx::query(self.text(sql)).bind(list).execute(&mut *connection).await.map_err(classify)?;
+            if sql == TAKES && done.rows_affected() != rows.len() as u64 {
+                return Err(CommitError::Conflict("a lock is held".into()));
+            }
+        }
+        connection.execute(sqlx::raw_sql("COMMIT")).await.map_err(classify)?;
+        Ok(())
+    }
+}
+
+/// A broken uniqueness or a serialization failure is a race that somebody else won.
+fn classify(error: sqlx::Error) -> CommitError {
+    let conflict = error
+        .as_database_error()
+        .is_some_and(|e| e.is_unique_violation() || matches!(e.code().as_deref(), Some("40001" | "40P01" | "55P03")));
+    if conflict { CommitError::Conflict(error.to_string()) } else { CommitError::Store(error.into()) }
+}

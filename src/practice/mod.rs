@@ -1,0 +1,7 @@
+//! Practice: throw-away counterparts of the systems drbot talks to, on loopback only, as strict as the
+//! real ones. Takes folders and ports; gives running servers that end with their owner.
+
+pub mod bot;
+pub mod scratch;
+pub mod slack;
+pub mod trouble;

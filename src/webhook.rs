@@ -1,0 +1,159 @@
+//! The way in. Takes HTTP requests: caps them, lets `verify` prove the sender and `parse` read them,
+//! submits, and answers only what is committed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::json;
+use tracing::{info, warn};
+
+use crate::clock;
+use crate::engine::Engine;
+use crate::model::inbound::{Delivery, Input};
+use crate::model::message::{Message, Reply};
+use crate::parse::slack::{self, Request as Parsed};
+use crate::post::slack::blocks;
+use crate::verify::slack::{SlackSecrets, is_ssl_check};
+use crate::verify::{self, Verified};
+use crate::worker::replies::Replies;
+
+/// The largest body read, in bytes.
+const BODY: usize = 1024 * 1024;
+/// How long a body may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
+/// What the routes need.
+pub struct Doors {
+    pub engine: Engine,
+    pub secrets: SlackSecrets,
+    pub replies: Arc<Replies>,
+    /// False until the store is open and the worker runs, and again while stopping.
+    pub ready: AtomicBool,
+}
+
+/// All routes.
+pub fn router(doors: Arc<Doors>) -> Router {
+    Router::new()
+        .route("/slack/commands", post(command))
+        .route("/slack/interactions", post(interaction))
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .with_state(doors)
+}
+
+async fn ready(State(doors): State<Arc<Doors>>) -> Response {
+    if doors.ready.load(Ordering::Relaxed) {
+        "ready".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready").into_response()
+    }
+}
+
+async fn command(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+    let verified = match admit(&doors, request).await {
+        Ok(verified) => verified,
+        Err(answer) => return answer,
+    };
+    match slack::command(&verified) {
+        Ok(parsed) => take(&doors, &verified, parsed).await,
+        Err(why) => unreadable(&why),
+    }
+}
+
+async fn interaction(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+    let verified = match admit(&doors, request).await {
+        Ok(verified) => verified,
+        Err(answer) => return answer,
+    };
+    match slack::interaction(&verified) {
+        Ok(Some(parsed)) => take(&doors, &verified, parsed).await,
+        Ok(None) => StatusCode::OK.into_response(),
+        Err(why) => unreadable(&why),
+    }
+}
+
+/// Reads and proves a request. Everything that is not proved gets the same empty answer.
+async fn admit(doors: &Doors, request: Request) -> Result<Verified, Response> {
+    let (parts, body) = request.into_parts();
+    let body = read(body).await?;
+    if is_ssl_check(&body) {
+        return Err(StatusCode::OK.into_response());
+    }
+    let pairs: Vec<(&str, &[u8])> = header_pairs(&parts.headers);
+    verify::slack::slack(&doors.secrets, &pairs, body.to_vec(), clock::now()).map_err(|refused| {
+        warn!(reason = %refused, "request refused");
+        StatusCode::UNAUTHORIZED.into_response()
+    })
+}
+
+fn header_pairs(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}
+
+async fn read(body: Body) -> Result<Bytes, Response> {
+    match tokio::time::timeout(ARRIVAL, to_bytes(body, BODY)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
+    }
+}
+
+/// A signed request that is not what Slack documents: a mistake in the app's set-up, said to its admin.
+fn unreadable(why: &str) -> Response {
+    warn!(why, "signed request could not be read");
+    (StatusCode::BAD_REQUEST, format!("drbot could not read this request: {why}\n")).into_response()
+}
+
+async fn take(doors: &Doors, verified: &Verified, mut parsed: Parsed) -> Response {
+    let key = verified.delivery_key().to_owned();
+    if let Some(url) = parsed.response_url.take() {
+        let handle = doors.replies.keep(&key, url);
+        match &mut parsed.input {
+            Input::Said { place, .. } => place.reply = Some(handle),
+            Input::Clicked(click) => click.place.reply = Some(handle),
+            _ => {}
+        }
+    }
+    let form = matches!(parsed.input, Input::Filled(_));
+    match doors.engine.submit(Delivery { key: format!("slack/{key}"), input: parsed.input }).await {
+        Ok(reply) => answer(&reply),
+        Err(busy) => {
+            info!(%busy, "delivery not taken");
+            not_taken(form)
+        }
+    }
+}
+
+/// Slack shows a bare status as a cryptic failure and never repeats a command, so the person is told in
+/// words; a form stays open. The body says that nothing was stored, as the status would.
+fn not_taken(form: bool) -> Response {
+    let text = "drbot could not store this just now, so nothing was done. Please try again.";
+    let body = if form {
+        json!({"response_action": "errors", "errors": {"text": text}})
+    } else {
+        json!({"response_type": "ephemeral", "text": text})
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+fn answer(reply: &Reply) -> Response {
+    let body = match reply {
+        Reply::Nothing | Reply::Go | Reply::NoGo(_) => return StatusCode::OK.into_response(),
+        Reply::Private(message) => private(message),
+        Reply::FormError(text) => json!({"response_action": "errors", "errors": {"text": text}}),
+    };
+    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+fn private(message: &Message) -> serde_json::Value {
+    let mut body = blocks::message(message).payload;
+    body["response_type"] = json!("ephemeral");
+    body
+}

@@ -1,0 +1,235 @@
+//! Chat: draws cards from what is stored now and brings them to their channel, once; tells people; opens
+//! forms.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::{Left, Worker};
+use crate::clock;
+use crate::decide::narrate::Drawn;
+use crate::model::case::{Body, Card, Case};
+use crate::model::effect::{AskForm, CardKind};
+use crate::model::message::Message;
+use crate::model::outcome::Outcome;
+use crate::model::person::Speaker;
+use crate::model::time::Millis;
+use crate::persist::Leased;
+use crate::post::slack::blocks;
+use crate::post::slack::client::Sent;
+
+/// How often a short message to a person is tried; after that its moment is over.
+const TELLS: u32 = 5;
+/// The pause after an answer that left it open whether a post happened.
+const DOUBT: Duration = Duration::from_secs(2);
+
+/// Brings a card up to date.
+pub(super) async fn render(worker: &Worker, effect: &Leased, kind: CardKind) -> Left {
+    let drawn = worker.engine.draw(&effect.case, kind, clock::now()).await;
+    let (case, drawn) = match drawn {
+        Ok((case, Some(drawn))) => (case, drawn),
+        Ok((_, None)) => return Left::Outcome(Outcome::Told),
+        Err(e) => {
+            warn!(error = %e, case = effect.case.0, "card not drawn");
+            return Left::Later(DOUBT);
+        }
+    };
+    let payload = blocks::message(&redacted(worker, drawn.message.clone())).payload;
+    let standing = case.cards.get(&kind).filter(|c| c.failed.is_none()).cloned();
+    match (kind, standing) {
+        (CardKind::Main, Some(card)) => update(worker, effect, &card, &payload).await,
+        (CardKind::Main, None) => match channel(&case) {
+            Some(channel) => {
+                post(worker, effect, Spot { channel: &channel, thread: None, kind }, (&payload, &drawn)).await
+            }
+            None => Left::Outcome(Outcome::Told),
+        },
+        (CardKind::History, _) => match case.cards.get(&CardKind::Main) {
+            Some(Card { failed: Some(_), .. }) => Left::Outcome(Outcome::Told),
+            Some(main) => {
+                post(worker, effect, Spot { channel: &main.channel, thread: Some(&main.ts), kind }, (&payload, &drawn))
+                    .await
+            }
+            // The thread hangs under the card: wait for it.
+            None => Left::Later(Duration::from_secs(1)),
+        },
+    }
+}
+
+struct Spot<'a> {
+    channel: &'a str,
+    thread: Option<&'a str>,
+    kind: CardKind,
+}
+
+fn channel(case: &Case) -> Option<String> {
+    match &case.body {
+        Body::Incident(incident) => Some(incident.declared.channel.clone()),
+        Body::Check(status) => Some(status.channel.clone()),
+        _ => None,
+    }
+}
+
+fn redacted(worker: &Worker, message: Message) -> Message {
+    let text = serde_json::to_string(&message).unwrap_or_default();
+    serde_json::from_str(&worker.engine.redactor().text(&text))
+        .unwrap_or_else(|_| Message::text("(withheld: this message could not be redacted)"))
+}
+
+async fn update(worker: &Worker, effect: &Leased, card: &Card, payload: &Value) -> Left {
+    let Some(kind) = kind_of(effect) else { return Left::Settled };
+    worker.gate.pass(&card.channel, true).await;
+    match worker.slack.update(&card.channel, &card.ts, payload).await {
+        Sent::Ok(()) => Left::Outcome(Outcome::Posted {
+            card: kind,
+            channel: card.channel.clone(),
+            ts: card.ts.clone(),
+            upto: card.upto,
+            more: false,
+        }),
+        Sent::Later { after } => later(worker, &card.channel, after),
+        Sent::Doubtful { why } => {
+            // Editing to the same content twice is the same as once.
+            warn!(why, case = effect.case.0, "card edit in doubt; trying again");
+            Left::Later(DOUBT)
+        }
+        Sent::Refused { error, detail } => refused(effect, kind, &error, &detail),
+    }
+}
+
+fn kind_of(effect: &Leased) -> Option<CardKind> {
+    match &effect.act {
+        crate::model::effect::Act::Render(kind) => Some(*kind),
+        _ => None,
+    }
+}
+
+fn later(worker: &Worker, channel: &str, after: Duration) -> Left {
+    worker.gate.hold(channel, after);
+    Left::Later(after)
+}
+
+fn refused(effect: &Leased, card: CardKind, error: &str, detail: &str) -> Left {
+    warn!(error, detail, case = effect.case.0, "chat refused the card");
+    Left::Outcome(Outcome::PostFailed { card, why: format!("{error} {detail}").trim().to_owned() })
+}
+
+/// Posts a message that is not there yet. After a crash or a doubtful answer it may be: then it is
+/// looked for by its marker first, and a repeat says that it is one.
+async fn post(worker: &Worker, effect: &Leased, spot: Spot<'_>, what: (&Value, &Drawn)) -> Left {
+    let (payload, drawn) = what;
+    let marker = format!("{}/{}", effect.key.0, drawn.upto);
+    let mut payload = payload.clone();
+    let posted = |ts: String| {
+        Left::Outcome(Outcome::Posted {
+            card: spot.kind,
+            channel: spot.channel.to_owned(),
+            ts,
+            upto: drawn.upto,
+            more: drawn.more,
+        })
+    };
+    if effect.attempt > 1 {
+        match look(worker, &spot, &marker).await {
+            Sent::Ok(Some(ts)) => return adopt(worker, &spot, ts, (&payload, drawn)).await,
+            Sent::Ok(None) => label_repeat(&mut payload),
+            Sent::Later { after } => return later(worker, spot.channel, after),
+            Sent::Doubtful { .. } => return Left::Later(DOUBT),
+            Sent::Refused { error, detail } => {
+                warn!(error, detail, "history cannot be read, so a repeat cannot be ruled out");
+                label_repeat(&mut payload);
+            }
+        }
+    }
+    worker.gate.pass(spot.channel, spot.kind == CardKind::Main).await;
+    match worker.slack.post(spot.channel, spot.thread, &marker, &payload).await {
+        Sent::Ok(ts) => posted(ts),
+        Sent::Later { after } => later(worker, spot.channel, after),
+        Sent::Doubtful { why } => {
+            warn!(why, case = effect.case.0, "post in doubt; looking for it before another try");
+            Left::Later(DOUBT)
+        }
+        Sent::Refused { error, detail } => refused(effect, spot.kind, &error, &detail),
+    }
+}
+
+/// Two complete looks, a second apart: chat may show a message a little after it took it.
+async fn look(worker: &Worker, spot: &Spot<'_>, marker: &str) -> Sent<Option<String>> {
+    let oldest = format!("{}.000000", (clock::now().0 - 60 * 60 * 1_000) / 1_000);
+    for round in 0..2 {
+        if round > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        match worker.slack.find(spot.channel, spot.thread, marker, &oldest).await {
+            Sent::Ok(None) => {}
+            other => return other,
+        }
+    }
+    Sent::Ok(None)
+}
+
+/// The message is there: take it over and bring it up to date.
+async fn adopt(worker: &Worker, spot: &Spot<'_>, ts: String, what: (&Value, &Drawn)) -> Left {
+    let (payload, drawn) = what;
+    worker.gate.pass(spot.channel, true).await;
+    match worker.slack.update(spot.channel, &ts, payload).await {
+        Sent::Later { after } => later(worker, spot.channel, after),
+        _ => Left::Outcome(Outcome::Posted {
+            card: spot.kind,
+            channel: spot.channel.to_owned(),
+            ts,
+            upto: drawn.upto,
+            more: drawn.more,
+        }),
+    }
+}
+
+fn label_repeat(payload: &mut Value) {
+    const LABEL: &str = "(repeat: an earlier copy of this message may exist)";
+    let text = payload["text"].as_str().unwrap_or_default();
+    payload["text"] = json!(format!("{LABEL} {text}"));
+    let label = json!({"type": "context", "elements": [{"type": "plain_text", "text": LABEL}]});
+    if let Some(blocks) = payload["blocks"].as_array_mut().filter(|b| b.len() < 50) {
+        blocks.insert(0, label);
+    }
+}
+
+/// A short message to one person: to the address that came with their request, else as an ephemeral one.
+pub(super) async fn tell(
+    worker: &Worker,
+    effect: &Leased,
+    to: (&Speaker, &str, Option<&str>),
+    message: &Message,
+) -> Left {
+    let (speaker, channel, reply) = to;
+    let payload = blocks::message(&redacted(worker, message.clone())).payload;
+    let address = reply.and_then(|handle| worker.replies.find(handle));
+    if let Some(url) = address.filter(|_| effect.attempt == 1)
+        && let Sent::Ok(()) = worker.slack.respond(&url, &payload).await
+    {
+        return Left::Outcome(Outcome::Told);
+    }
+    match worker.slack.ephemeral(channel, &speaker.user, &payload).await {
+        Sent::Ok(()) => Left::Outcome(Outcome::Told),
+        Sent::Later { after } if effect.attempt < TELLS => Left::Later(after),
+        Sent::Doubtful { .. } if effect.attempt < TELLS => Left::Later(DOUBT),
+        other => {
+            warn!(answer = ?other, "a person could not be told");
+            Left::Outcome(Outcome::Told)
+        }
+    }
+}
+
+/// Opens a form, unless its moment has passed: then nothing is opened and the person presses again.
+pub(super) async fn ask(worker: &Worker, trigger: &str, by: Millis, form: &AskForm) -> Left {
+    if clock::now() > by {
+        warn!("a form's moment passed before it could be opened");
+        return Left::Outcome(Outcome::Told);
+    }
+    match worker.slack.open_view(trigger, &blocks::modal(form)).await {
+        Sent::Ok(()) => {}
+        other => warn!(answer = ?other, "a form could not be opened"),
+    }
+    Left::Outcome(Outcome::Told)
+}
