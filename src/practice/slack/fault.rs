@@ -33,7 +33,7 @@ pub enum Fault {
     BadJson,
     /// Carried out, then one byte of the answer per second.
     Trickle,
-    /// Carried out, then an answer of this many bytes.
+    /// Carried out, then the right answer followed by this many spaces.
     Huge(usize),
 }
 
@@ -66,7 +66,7 @@ impl Fault {
             Fault::Half => half(&body),
             Fault::BadJson => json(StatusCode::OK, "{\"ok\":true,"),
             Fault::Trickle => trickle(body),
-            Fault::Huge(size) => json(StatusCode::OK, &format!("{{\"ok\":true,\"pad\":\"{}\"}}", "x".repeat(size))),
+            Fault::Huge(size) => json(StatusCode::OK, &format!("{body}{}", " ".repeat(size))),
             _ => json(StatusCode::OK, &body),
         }
     }
