@@ -45,20 +45,7 @@ fn decide_click(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Option<Str
         if approval.approve == click.button {
             return Some(vote(draft, cx, &approval.id, &click.by));
         }
-        return match may_decide(draft, cx, &approval, &click.by) {
-            Err(text) => Some(text),
-            Ok(person) => {
-                let form = AskForm {
-                    token: cx.ids.button(),
-                    title: "Deny this step".into(),
-                    explain: format!("{} ({})", approval.action.title, approval.id.0),
-                    label: "Why? The requester and the timeline will show it.".into(),
-                    submit: "Deny".into(),
-                };
-                open(draft, cx, click, (form, FormPurpose::Deny(approval.id.clone()), &person));
-                None
-            }
-        };
+        return deny_form(draft, cx, click, &approval).err();
     }
     match incident.person {
         Some((step, done, cannot)) if click.button == done || click.button == cannot => {
@@ -75,6 +62,31 @@ fn elsewhere(draft: &Draft, click: &Click) -> Option<String> {
     (!same).then(|| {
         "This copy of the card is not the incident's own; use the one in its channel. Nothing was done.".into()
     })
+}
+
+fn deny_form(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click, approval: &Approval) -> Result<(), String> {
+    let person = may_stop(draft, cx, approval, &click.by)?;
+    let form = AskForm {
+        token: cx.ids.button(),
+        title: "Deny this step".into(),
+        explain: format!("{} ({})", approval.action.title, approval.id.0),
+        label: "Why? The requester and the timeline will show it.".into(),
+        submit: "Deny".into(),
+    };
+    open(draft, cx, click, (form, FormPurpose::Deny(approval.id.clone()), &person));
+    Ok(())
+}
+
+/// Whether this speaker may stop the approval: those who could agree, and the requester, who withdraws.
+fn may_stop(draft: &mut Draft, cx: &mut Cx<'_>, approval: &Approval, by: &Speaker) -> Result<Person, String> {
+    let person = may_decide(draft, cx, approval, by)?;
+    match policy::refusal(approval, &person, cx.roster) {
+        Some(why) if person.id != approval.action.requester => {
+            draft.happen(Event::VoteRefused { approval: approval.id.clone(), who: person.name, why: why.clone() });
+            Err(why)
+        }
+        _ => Ok(person),
+    }
 }
 
 fn manual_form(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click, what: (String, bool)) -> Option<String> {
@@ -101,12 +113,9 @@ fn open(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click, what: (AskForm, FormP
     draft.out.handle(&form.token);
     draft.happen(Event::FormOpened { token: form.token.clone(), purpose, person: person.id.clone() });
     let key = EffectKey::of(&["form", &form.token.0]);
-    draft.effect(
-        key,
-        Lane::Approval,
-        cx.now,
-        Act::Ask { trigger: click.trigger.clone(), by: cx.now.plus(FORM_WITHIN), form },
-    );
+    let (to, channel) = (click.by.clone(), click.place.channel.clone());
+    let act = Act::Ask { to, channel, trigger: click.trigger.clone(), by: cx.now.plus(FORM_WITHIN), form };
+    draft.effect(key, Lane::Approval, cx.now, act);
 }
 
 /// A form of this case was sent.
@@ -165,16 +174,10 @@ pub(crate) fn vote(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, by: &Spe
 /// One person stops it. Gives the text for them.
 pub(crate) fn deny(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, said: (&Speaker, &str)) -> String {
     let Some(approval) = find(draft, id) else { return unknown_approval(id) };
-    let person = match may_decide(draft, cx, &approval, said.0) {
+    let person = match may_stop(draft, cx, &approval, said.0) {
         Ok(person) => person,
         Err(text) => return text,
     };
-    let may = person.id == approval.action.requester || policy::refusal(&approval, &person, cx.roster).is_none();
-    if !may {
-        let why = policy::refusal(&approval, &person, cx.roster).unwrap_or_default();
-        draft.happen(Event::VoteRefused { approval: id.clone(), who: person.name, why: why.clone() });
-        return why;
-    }
     draft.happen(Event::Denied { approval: id.clone(), by: person.id, reason: said.1.to_owned() });
     advance(draft, cx);
     format!("You stopped {}. Nothing ran.", id.0)

@@ -3,7 +3,7 @@
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, policy, render, verdict};
+use super::{Cx, narrate, policy, render, verdict};
 use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
 use crate::model::case::{Body, Card};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
@@ -15,6 +15,9 @@ use crate::model::person::PersonId;
 use crate::model::run::{Phase, Run};
 use crate::model::runbook::{SqlWork, Step, Work};
 use crate::model::world::Sample;
+
+/// Most characters of statement and rows that one card shows whole.
+const SHOWN: usize = 8_000;
 
 /// Moves the case by an outcome of one of its effects. An outcome that no longer fits (the step moved
 /// on) changes nothing.
@@ -151,6 +154,14 @@ fn previewed(
         decide_by: cx.now.plus(cx.world.rules.decide_within),
     };
     let action = render::action(run, step, work, &asking)?;
+    let shown = narrate::incident::statement_text(&action.statement).chars().count()
+        + narrate::incident::table(rows).chars().count();
+    if shown > SHOWN {
+        return Err(format!(
+            "it lists {} rows, more than one card can show whole, and nobody should approve what they cannot see: narrow it by its parameters",
+            rows.count()
+        ));
+    }
     ask(draft, cx, work, action)
 }
 

@@ -63,8 +63,8 @@ pub enum Act {
     Render(CardKind),
     /// A short message to one person in a channel.
     Tell { to: Speaker, channel: String, reply: Option<String>, message: Message },
-    /// A form for one person; worthless after `by`.
-    Ask { trigger: String, by: Millis, form: AskForm },
+    /// A form for one person; worthless after `by`. If it cannot be opened, the person is told in `channel`.
+    Ask { to: Speaker, channel: String, trigger: String, by: Millis, form: AskForm },
     /// Submit `Due` at the due time.
     Timer,
 }

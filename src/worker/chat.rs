@@ -221,15 +221,25 @@ pub(super) async fn tell(
     }
 }
 
-/// Opens a form, unless its moment has passed: then nothing is opened and the person presses again.
-pub(super) async fn ask(worker: &Worker, trigger: &str, by: Millis, form: &AskForm) -> Left {
-    if clock::now() > by {
-        warn!("a form's moment passed before it could be opened");
-        return Left::Outcome(Outcome::Told);
-    }
-    match worker.slack.open_view(trigger, &blocks::modal(form)).await {
-        Sent::Ok(()) => {}
-        other => warn!(answer = ?other, "a form could not be opened"),
+/// Opens a form while its moment lasts; a person whose form could not be opened is told, because a
+/// button that does nothing is pressed again.
+pub(super) async fn ask(worker: &Worker, to: (&Speaker, &str), when: (&str, Millis), form: &AskForm) -> Left {
+    let (trigger, by) = when;
+    let sent = if clock::now() > by {
+        Sent::Refused { error: "too late".into(), detail: "its moment passed before it was sent".into() }
+    } else {
+        worker.slack.open_view(trigger, &blocks::modal(form)).await
+    };
+    if !matches!(sent, Sent::Ok(())) {
+        warn!(answer = ?sent, "a form could not be opened");
+        let text = format!(
+            "The form `{}` could not be opened. Press the button again, or type the command that the card shows below it.",
+            form.title
+        );
+        let told = worker.slack.ephemeral(to.1, &to.0.user, &blocks::message(&Message::text(text)).payload).await;
+        if !matches!(told, Sent::Ok(())) {
+            warn!(answer = ?told, "nor could the person be told");
+        }
     }
     Left::Outcome(Outcome::Told)
 }

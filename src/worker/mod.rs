@@ -161,7 +161,7 @@ async fn act(worker: &Worker, effect: &Leased) -> Left {
         Act::Tell { to, channel, reply, message } => {
             chat::tell(worker, effect, (to, channel, reply.as_deref()), message).await
         }
-        Act::Ask { trigger, by, form } => chat::ask(worker, trigger, *by, form).await,
+        Act::Ask { to, channel, trigger, by, form } => chat::ask(worker, (to, channel), (trigger, *by), form).await,
         Act::Timer => {
             let input =
                 Input::Due { case: effect.case.clone(), effect: effect.key.clone(), generation: effect.generation };

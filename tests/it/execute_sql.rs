@@ -134,7 +134,10 @@ async fn verdicts_name_their_figure_or_their_reason() {
     assert_eq!((checked.verdict, checked.figure.as_str()), (Verdict::Pass, "400 bookings of (hidden), limit 5m"));
     q.statement = statement("select 1 as n", &[]);
     assert_eq!(lab.sql.check(&q).await.verdict, Verdict::Fail);
+    // Rows that a policy hides must not look like no rows.
+    lab.admin("ALTER TABLE calendars ENABLE ROW LEVEL SECURITY").await;
     for (sql, reason) in [
+        ("select count(*) as n from calendars", "42501"),
         ("select null::int as n", "NULL"),
         ("select 1 as other", "`n`"),
         ("select n from gone", "42P01"),

@@ -23,7 +23,7 @@ const TOUCH: &str = "update bookings set status = 'cancelled' where id in (3, 6)
 #[tokio::test]
 async fn guards_and_the_servers_identity_are_checked_before_anything_runs() {
     let lab = Lab::new().await;
-    lab.admin("GRANT UPDATE ON bookings TO drbot_operator").await;
+    lab.admin("GRANT UPDATE ON bookings TO drbot_operator; GRANT DELETE ON webhook_events TO drbot_operator").await;
     let identity = match lab.sql.preview(&question("select 1 as n", &[])).await {
         Outcome::Previewed { identity, .. } => identity,
         other => panic!("{other:?}"),
@@ -46,10 +46,12 @@ async fn guards_and_the_servers_identity_are_checked_before_anything_runs() {
             let ended = lab.sql.run(&bad).await;
             assert!(matches!(&ended, Ended::NotStarted { why } if why.contains("refused")), "{ended:?}");
         }
-        bad.guard =
-            guard("with x as (delete from webhook_events returning id) select id from x", &["3"], RowTolerance::Fewer);
+        // A guard that writes: the operator's role would let it.
+        let writes = "with x as (delete from webhook_events returning id) select id from x";
+        bad.guard = guard(writes, &["evt_practice_1"], RowTolerance::Fewer);
         let ended = lab.sql.run(&bad).await;
-        assert!(matches!(&ended, Ended::NotStarted { .. } | Ended::Failed { .. }), "{ended:?}");
+        let (Ended::NotStarted { why } | Ended::Failed { why }) = &ended else { panic!("{ended:?}") };
+        assert!(why.contains("25006"), "{why}");
     }
     assert_eq!(lab.value("select md5(string_agg(b::text, '' order by id)) from bookings b").await, before);
     assert_eq!(lab.value("select count(*) from webhook_events").await, "200");

@@ -1,8 +1,10 @@
 //! The one integration binary (linking is the slow part): each module drives the running program from
 //! outside and believes the other side's own record.
 
+mod approvals;
 mod execute_sql;
 mod execute_sql_change;
+mod manual;
 mod post_rate;
 mod post_slack;
 mod practice_slack;

@@ -227,12 +227,14 @@ fn unknown_text(step: &Step, state: &StepRun, roster: &Roster) -> String {
     )
 }
 
-/// The statement as it runs, with what is bound to each number.
+/// The statement as it runs, with what is bound to each number. The approved rows stand in the table
+/// beside it, so their list is named and not repeated.
 #[must_use]
 pub fn statement_text(statement: &Statement) -> String {
     let mut text = statement.sql.clone();
     for (i, bind) in statement.binds.iter().enumerate() {
-        text.push_str(&format!("\n-- ${} ({}) = {}", i + 1, bind.name, bind.value));
+        let value = if bind.name == "approved" { "the rows listed here" } else { &bind.value };
+        text.push_str(&format!("\n-- ${} ({}) = {value}", i + 1, bind.name));
     }
     text
 }
