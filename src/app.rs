@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -141,6 +141,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         gate: Gate::new(Duration::from_secs(1)),
         replies: Arc::clone(&replies),
         owner: owner.clone(),
+        submitted: AtomicU64::new(0),
     });
     let listener =
         TcpListener::bind(&config.listen).await.with_context(|| format!("listening on {}", config.listen))?;

@@ -114,8 +114,9 @@ const DELIVERIES: &str =
 const EVENTS: &str = "INSERT INTO events (case_id, seq, at, kind, payload, payload_hash, hash) SELECT value->>0, CAST(value->>1 AS BIGINT), CAST(value->>2 AS BIGINT), value->>3, value->>4, value->>5, value->>6 FROM {rows}";
 const SNAPSHOTS: &str = "INSERT INTO snapshots (case_id, seq, hash, state) SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2, value->>3 FROM {rows} WHERE true ON CONFLICT (case_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, state = excluded.state";
 const INCIDENTS: &str = "INSERT INTO incidents (case_id, number, summary) SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2 FROM {rows} WHERE true ON CONFLICT (case_id) DO UPDATE SET summary = excluded.summary";
-// Asking again for an effect that waits is one effect; for one that is being done, it is done once more.
-const EFFECTS: &str = "INSERT INTO effects (key, case_id, lane, due, generation, attempt, owner, lease_until, act) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), CAST(value->>3 AS BIGINT), 1, 0, '', 0, value->>4 FROM {rows} WHERE true ON CONFLICT (key) DO UPDATE SET generation = effects.generation + 1, act = excluded.act, due = CASE WHEN excluded.due < effects.due THEN excluded.due ELSE effects.due END";
+// A new row starts at a generation that no earlier row of its key had, so that the end of an old lease
+// never ends a new request. Asking again for an effect that waits is one effect; for one that is being done, it is done once more.
+const EFFECTS: &str = "INSERT INTO effects (key, case_id, lane, due, generation, attempt, owner, lease_until, act) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), CAST(value->>3 AS BIGINT), CAST(value->>3 AS BIGINT), 0, '', 0, value->>4 FROM {rows} WHERE true ON CONFLICT (key) DO UPDATE SET generation = effects.generation + 1, act = excluded.act, due = CASE WHEN excluded.due < effects.due THEN excluded.due ELSE effects.due END";
 const FINISHED: &str =
     "DELETE FROM effects WHERE (key, generation) IN (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM {rows})";
 const AGAIN: &str =

@@ -63,16 +63,18 @@ impl Store {
         self.change("UPDATE effects SET lease_until = $1 WHERE key = $2 AND owner = $3", (until.0, &key.0, owner)).await
     }
 
-    /// Gives a lease back, to be tried again at `due`.
+    /// Gives a lease back, to be tried again at `due`. Without `doubt` the try counts for nothing, because
+    /// certainly nothing went out.
     ///
     /// # Errors
     /// The store cannot be asked.
-    pub async fn put_off(&self, owner: &str, key: &EffectKey, due: Millis) -> Result<bool, StoreError> {
-        self.change(
-            "UPDATE effects SET lease_until = 0, due = $1 WHERE key = $2 AND owner = $3",
-            (due.0, &key.0, owner),
-        )
-        .await
+    pub async fn put_off(&self, owner: &str, key: &EffectKey, due: Millis, doubt: bool) -> Result<bool, StoreError> {
+        let sql = if doubt {
+            "UPDATE effects SET lease_until = 0, due = $1 WHERE key = $2 AND owner = $3"
+        } else {
+            "UPDATE effects SET lease_until = 0, attempt = 0, due = $1 WHERE key = $2 AND owner = $3"
+        };
+        self.change(sql, (due.0, &key.0, owner)).await
     }
 
     /// Ends every lease: at the start of the only process that uses this store, and at its clean stop.

@@ -32,7 +32,7 @@ pub(super) async fn render(worker: &Worker, effect: &Leased, kind: CardKind) -> 
         Ok((_, None)) => return Left::Outcome(Outcome::Told),
         Err(e) => {
             warn!(error = %e, case = effect.case.0, "card not drawn");
-            return Left::Later(DOUBT);
+            return Left::Doubt(DOUBT);
         }
     };
     let payload = blocks::message(&redacted(worker, drawn.message.clone())).payload;
@@ -92,7 +92,7 @@ async fn update(worker: &Worker, effect: &Leased, card: &Card, payload: &Value) 
         Sent::Doubtful { why } => {
             // Editing to the same content twice is the same as once.
             warn!(why, case = effect.case.0, "card edit in doubt; trying again");
-            Left::Later(DOUBT)
+            Left::Doubt(DOUBT)
         }
         Sent::Refused { error, detail } => refused(effect, kind, &error, &detail),
     }
@@ -135,7 +135,7 @@ async fn post(worker: &Worker, effect: &Leased, spot: Spot<'_>, what: (&Value, &
             Sent::Ok(Some(ts)) => return adopt(worker, &spot, ts, (&payload, drawn)).await,
             Sent::Ok(None) => label_repeat(&mut payload),
             Sent::Later { after } => return later(worker, spot.channel, after),
-            Sent::Doubtful { .. } => return Left::Later(DOUBT),
+            Sent::Doubtful { .. } => return Left::Doubt(DOUBT),
             Sent::Refused { error, detail } => {
                 warn!(error, detail, "history cannot be read, so a repeat cannot be ruled out");
                 label_repeat(&mut payload);
@@ -148,7 +148,7 @@ async fn post(worker: &Worker, effect: &Leased, spot: Spot<'_>, what: (&Value, &
         Sent::Later { after } => later(worker, spot.channel, after),
         Sent::Doubtful { why } => {
             warn!(why, case = effect.case.0, "post in doubt; looking for it before another try");
-            Left::Later(DOUBT)
+            Left::Doubt(DOUBT)
         }
         Sent::Refused { error, detail } => refused(effect, spot.kind, &error, &detail),
     }
@@ -213,7 +213,7 @@ pub(super) async fn tell(
     match worker.slack.ephemeral(channel, &speaker.user, &payload).await {
         Sent::Ok(()) => Left::Outcome(Outcome::Told),
         Sent::Later { after } if effect.attempt < TELLS => Left::Later(after),
-        Sent::Doubtful { .. } if effect.attempt < TELLS => Left::Later(DOUBT),
+        Sent::Doubtful { .. } if effect.attempt < TELLS => Left::Doubt(DOUBT),
         other => {
             warn!(answer = ?other, "a person could not be told");
             Left::Outcome(Outcome::Told)

@@ -7,6 +7,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -43,6 +44,8 @@ pub struct Worker {
     pub replies: Arc<Replies>,
     /// This process' name in leases.
     pub owner: String,
+    /// How many outcomes it submitted so far.
+    pub submitted: AtomicU64,
 }
 
 /// How one effect was left.
@@ -51,8 +54,10 @@ enum Left {
     Outcome(Outcome),
     /// Already submitted, or nothing is left to say.
     Settled,
-    /// Try again after this long.
+    /// Certainly nothing went out; try again after this long.
     Later(Duration),
+    /// Something may have gone out; try again after this long, knowing that.
+    Doubt(Duration),
 }
 
 fn room(lane: Lane) -> usize {
@@ -146,7 +151,8 @@ async fn handle(worker: &Arc<Worker>, effect: &Leased) {
     match left {
         Left::Outcome(outcome) => submit_outcome(worker, effect, outcome).await,
         Left::Settled => {}
-        Left::Later(pause) => put_off(worker, effect, pause).await,
+        Left::Later(pause) => put_off(worker, effect, pause, false).await,
+        Left::Doubt(pause) => put_off(worker, effect, pause, true).await,
     }
     keeper.abort();
 }
@@ -171,9 +177,9 @@ async fn act(worker: &Worker, effect: &Leased) -> Left {
     }
 }
 
-async fn put_off(worker: &Worker, effect: &Leased, pause: Duration) {
+async fn put_off(worker: &Worker, effect: &Leased, pause: Duration, doubt: bool) {
     let pause = Span(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
-    if let Err(e) = worker.store.put_off(&worker.owner, &effect.key, clock::now().plus(pause)).await {
+    if let Err(e) = worker.store.put_off(&worker.owner, &effect.key, clock::now().plus(pause), doubt).await {
         warn!(error = %e, key = effect.key.0, "effect not put off; its lease ends by itself");
     }
 }
@@ -187,9 +193,11 @@ async fn submit_outcome(worker: &Worker, effect: &Leased, mut outcome: Outcome) 
 }
 
 /// Submits until the store takes it: an outcome that is known must not be lost while the process lives.
-/// Every lease of an effect has its own keys, so that a second one is not taken for a repeat.
+/// Every submission has its own key, so that what an effect brings the second time it is asked for is not
+/// taken for a repeat of the first.
 async fn submit(worker: &Worker, effect: &Leased, kind: &str, input: Input) -> Reply {
-    let key = format!("{kind}/{}/{}/{}/{}", worker.owner, effect.key.0, effect.generation, effect.attempt);
+    let number = worker.submitted.fetch_add(1, Ordering::Relaxed);
+    let key = format!("{kind}/{}/{number}/{}", worker.owner, effect.key.0);
     let mut pause = Duration::from_millis(50);
     loop {
         match worker.engine.submit(Delivery { key: key.clone(), input: input.clone() }).await {
