@@ -27,7 +27,7 @@ use crate::post::rate::Gate;
 use crate::post::slack::client::{SlackClient, install_crypto};
 use crate::redact::Redactor;
 use crate::verify::slack::SlackSecrets;
-use crate::webhook::{self, Doors};
+use crate::webhook::{self, Doors, listen};
 use crate::worker::replies::Replies;
 use crate::worker::{self, Worker};
 
@@ -156,10 +156,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (tell_worker, hear) = watch::channel(false);
     let working = tokio::spawn(worker::run(worker, hear));
     info!(%address, "ready");
-    let served = axum::serve(listener, webhook::router(Arc::clone(&doors)))
-        .with_graceful_shutdown(stop_asked(Arc::clone(&doors)));
+    let served = listen::serve(listener, webhook::router(Arc::clone(&doors)), stop_asked(Arc::clone(&doors)));
     let result = tokio::select! {
-        r = served => r.context("serving"),
+        () = served => Ok(()),
         _ = committer => Err(anyhow!("the committer ended")),
     };
     let _ = tell_worker.send(true);

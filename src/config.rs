@@ -27,6 +27,11 @@ pub struct Config {
     #[serde(default)]
     pub targets: BTreeMap<String, Target>,
     pub runbooks: Runbooks,
+    /// More texts that must never be stored or shown, such as keys that steps may come across.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    #[serde(default)]
+    pub secrets_file: Option<PathBuf>,
     #[serde(default)]
     pub log: Log,
 }
@@ -190,17 +195,23 @@ fn secret(name: &str, given: &mut Option<String>, file: &Option<PathBuf>, folder
     }
 }
 
+/// One secret a line.
+fn lines(text: Option<String>) -> Vec<String> {
+    let text = text.unwrap_or_default();
+    text.lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect()
+}
+
 impl Config {
     fn read_secrets(&mut self, folder: &Path) -> Vec<String> {
-        let mut signing = None;
+        let (mut signing, mut more) = (None, None);
         let mut results = vec![
             secret("store.url", &mut self.store.url, &self.store.url_file, folder),
             secret("slack.bot_token", &mut self.slack.bot_token, &self.slack.bot_token_file, folder),
             secret("slack.signing_secrets", &mut signing, &self.slack.signing_secrets_file, folder),
+            secret("secrets", &mut more, &self.secrets_file, folder),
         ];
-        self.slack
-            .signing_secrets
-            .extend(signing.iter().flat_map(|s| s.lines()).map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()));
+        self.slack.signing_secrets.extend(lines(signing));
+        self.secrets.extend(lines(more));
         for (name, target) in &mut self.targets {
             results.push(secret(
                 &format!("targets.{name}.observer"),
@@ -309,7 +320,14 @@ impl Config {
             let password = url::Url::parse(u).ok().and_then(|u| u.password().map(str::to_owned));
             password.into_iter().flat_map(|p| [url_decode(&p), p])
         });
-        self.slack.signing_secrets.iter().cloned().chain(self.slack.bot_token.clone()).chain(passwords).collect()
+        self.slack
+            .signing_secrets
+            .iter()
+            .cloned()
+            .chain(self.secrets.iter().cloned())
+            .chain(self.slack.bot_token.clone())
+            .chain(passwords)
+            .collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The way in. Takes HTTP requests: caps them, lets `verify` prove the sender and `parse` read them,
 //! submits, and answers only what is committed.
 
+pub mod listen;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

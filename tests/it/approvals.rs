@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use drbot::practice::slack::{Message, User, buttons, plain_text, private_text};
 use drbot::practice::trouble::{self, Session};
-use sqlx::Connection;
 
 use crate::world::{CHANNEL, LIMIT, World, user};
 
@@ -13,28 +12,11 @@ use crate::world::{CHANNEL, LIMIT, World, user};
 async fn waiting(world: &World) -> (Vec<Session>, Message) {
     let database = world.database.as_ref().expect("a database");
     let sessions = trouble::long_statements(database, 1).await.expect("a long statement");
-    until_old(database).await;
+    crate::world::until_old(database).await;
     world.say("alice", "declare database-performance").await;
     world.say("alice", "run database-performance").await;
     let card = world.see(|t| t.contains("Exactly this runs")).await;
     (sessions, card)
-}
-
-/// Waits until the database itself says that a statement is older than the threshold of this world.
-async fn until_old(database: &drbot::practice::scratch::Scratch) {
-    let mut admin = database.connect(&database.superuser_url_of("booking")).await.expect("a connection");
-    let old = "select pg_sleep(0.1), exists (select from pg_stat_activity where state = 'active' and usename = 'app' and query_start < now() - interval '2.2 s')";
-    for _ in 0..300 {
-        let row: (String, bool) = sqlx::query_as(&*old.replace("pg_sleep(0.1)", "pg_sleep(0.1)::text").leak())
-            .fetch_one(&mut admin)
-            .await
-            .expect("an answer");
-        if row.1 {
-            admin.close().await.expect("closed");
-            return;
-        }
-    }
-    panic!("no statement grew old");
 }
 
 async fn told(world: &World, who: &User, part: &str) -> String {

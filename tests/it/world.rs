@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sqlx::Connection;
+
 use drbot::clock;
 use drbot::execute::sql::grants;
 use drbot::practice::bot::{Bot, Wiring};
@@ -20,7 +22,9 @@ pub struct World {
     pub bot: Bot,
     pub slack: Practice,
     pub database: Option<Scratch>,
-    _folder: Folder,
+    /// The URL of the bot's store.
+    pub store: String,
+    folder: Folder,
 }
 
 pub fn user(name: &str) -> User {
@@ -95,7 +99,12 @@ impl World {
             Bot::start(std::path::Path::new(env!("CARGO_BIN_EXE_drbot")), &folder.0, &wiring).await.expect("the bot");
         let (commands, interactions) = bot.doors().expect("addresses");
         slack.bot_at(commands, interactions);
-        World { bot, slack, database, _folder: folder }
+        World { bot, slack, database, store: wiring.store, folder }
+    }
+
+    /// Where the bot's configuration, log and store are.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder.0
     }
 
     /// Types `/dr TEXT`; gives what only this person sees.
@@ -130,4 +139,18 @@ impl World {
 pub fn private(body: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     value["text"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Waits until the database itself says that a statement is older than the threshold of this world.
+pub async fn until_old(database: &Scratch) {
+    let mut admin = database.connect(&database.superuser_url_of("booking")).await.expect("a connection");
+    let old = "select pg_sleep(0.1)::text, exists (select from pg_stat_activity where state = 'active' and usename = 'app' and query_start < now() - interval '2.2 s')";
+    for _ in 0..300 {
+        let row: (String, bool) = sqlx::query_as(old).fetch_one(&mut admin).await.expect("an answer");
+        if row.1 {
+            admin.close().await.expect("closed");
+            return;
+        }
+    }
+    panic!("no statement grew old");
 }
