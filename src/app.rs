@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -33,6 +34,10 @@ use crate::worker::{self, Worker};
 
 /// How long work in hand may take to finish when the process is asked to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// How long a target may take to say what its observer may do before the bot starts without knowing.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
+/// How often old deliveries are forgotten. They are kept for a day; a signature is good for 5 minutes.
+const TRIM_EVERY: Duration = Duration::from_secs(10 * 60);
 
 /// Reads the runbook folder under a configuration.
 ///
@@ -84,11 +89,15 @@ fn rules(config: &Config, roster: &Roster) -> Rules {
     }
 }
 
-/// Refuses an observer that could write. A target that cannot be reached is no reason to stay down: it
-/// is checked again before it is first used.
+/// Refuses an observer that could write. A target that does not answer at once is no reason to stay down
+/// (it may be the disaster): the executor asks again before it first uses a target.
 async fn refuse_writing_observers(sql: &Sql, config: &Config) -> anyhow::Result<()> {
-    for name in config.targets.keys() {
-        match sql.observer_faults(name).await {
+    let asked = config.targets.keys().map(|name| async move {
+        let answer = tokio::time::timeout(ASK_WITHIN, sql.observer_faults(name)).await;
+        (name, answer.unwrap_or_else(|_| Err(format!("no answer within {} ms", ASK_WITHIN.as_millis()))))
+    });
+    for (name, answer) in join_all(asked).await {
+        match answer {
             Ok(faults) if faults.is_empty() => {}
             Ok(faults) => bail!(
                 "target {name}: the observer role could write: {}. `drbot target sql {name}` prints the right grants",
@@ -100,6 +109,17 @@ async fn refuse_writing_observers(sql: &Sql, config: &Config) -> anyhow::Result<
         }
     }
     Ok(())
+}
+
+/// Forgets deliveries and samples once nobody can repeat or miss them.
+async fn trim(store: Store) {
+    loop {
+        tokio::time::sleep(TRIM_EVERY).await;
+        let day = crate::model::time::Span::minutes(24 * 60);
+        if let Err(e) = store.trim(crate::model::time::Millis(clock::now().0 - day.0)).await {
+            warn!(error = %e, "old deliveries could not be trimmed");
+        }
+    }
 }
 
 /// Runs the bot until SIGTERM or SIGINT.
@@ -155,12 +175,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let (tell_worker, hear) = watch::channel(false);
     let working = tokio::spawn(worker::run(worker, hear));
+    let trimming = tokio::spawn(trim(store.clone()));
     info!(%address, "ready");
     let served = listen::serve(listener, webhook::router(Arc::clone(&doors)), stop_asked(Arc::clone(&doors)));
     let result = tokio::select! {
         () = served => Ok(()),
         _ = committer => Err(anyhow!("the committer ended")),
     };
+    trimming.abort();
     let _ = tell_worker.send(true);
     if tokio::time::timeout(STOP_WITHIN, working).await.is_err() {
         warn!("work in hand did not finish in time; the next start tells what is known of it");

@@ -79,7 +79,8 @@ fn redacted(worker: &Worker, message: Message) -> Message {
 
 async fn update(worker: &Worker, effect: &Leased, card: &Card, payload: &Value) -> Left {
     let Some(kind) = kind_of(effect) else { return Left::Settled };
-    worker.gate.pass(&card.channel, true).await;
+    let lane = edits(&card.channel);
+    worker.gate.pass(&lane, true).await;
     match worker.slack.update(&card.channel, &card.ts, payload).await {
         Sent::Ok(()) => Left::Outcome(Outcome::Posted {
             card: kind,
@@ -88,7 +89,7 @@ async fn update(worker: &Worker, effect: &Leased, card: &Card, payload: &Value) 
             upto: card.upto,
             more: false,
         }),
-        Sent::Later { after } => later(worker, &card.channel, after),
+        Sent::Later { after } => later(worker, &lane, after),
         Sent::Doubtful { why } => {
             // Editing to the same content twice is the same as once.
             warn!(why, case = effect.case.0, "card edit in doubt; trying again");
@@ -96,6 +97,11 @@ async fn update(worker: &Worker, effect: &Leased, card: &Card, payload: &Value) 
         }
         Sent::Refused { error, detail } => refused(effect, kind, &error, &detail),
     }
+}
+
+/// Edits have a limit of their own, apart from posts in the same channel: buttons must vanish at once.
+fn edits(channel: &str) -> String {
+    format!("{channel}/edits")
 }
 
 fn kind_of(effect: &Leased) -> Option<CardKind> {
@@ -172,9 +178,10 @@ async fn look(worker: &Worker, spot: &Spot<'_>, marker: &str) -> Sent<Option<Str
 /// The message is there: take it over and bring it up to date.
 async fn adopt(worker: &Worker, spot: &Spot<'_>, ts: String, what: (&Value, &Drawn)) -> Left {
     let (payload, drawn) = what;
-    worker.gate.pass(spot.channel, true).await;
+    let lane = edits(spot.channel);
+    worker.gate.pass(&lane, true).await;
     match worker.slack.update(spot.channel, &ts, payload).await {
-        Sent::Later { after } => later(worker, spot.channel, after),
+        Sent::Later { after } => later(worker, &lane, after),
         _ => Left::Outcome(Outcome::Posted {
             card: spot.kind,
             channel: spot.channel.to_owned(),
