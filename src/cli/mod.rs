@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Takes argv; gives an exit code and texts for the operator.
 
 mod check;
+mod demo;
 mod serve;
 mod target;
 
@@ -32,6 +33,8 @@ enum Command {
         #[arg(long, default_value = "commands")]
         runbooks: PathBuf,
     },
+    /// Play the main job for an audience, with everything real but the Slack, and judge it.
+    Demo(demo::Demo),
     /// Things about targets.
     #[command(subcommand)]
     Target(Target),
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve { config } => serve::run(&config),
         Command::Check { config, runbooks } => check::run(config.as_deref(), &runbooks),
+        Command::Demo(demo) => demo::run(&demo),
         Command::Target(Target::Sql { name, database }) => target::sql(&name, &database),
     }
 }

@@ -4,4 +4,5 @@
 pub mod bot;
 pub mod scratch;
 pub mod slack;
+pub mod story;
 pub mod trouble;

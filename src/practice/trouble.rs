@@ -15,6 +15,8 @@ use super::scratch::{APP, BOOKING, PASSWORD, Scratch};
 const LONG: &str = "SELECT count(*) FROM bookings b, pg_sleep(600)";
 /// A change of one row, for locking it and for waiting on it.
 const TOUCH: &str = "UPDATE bookings SET status = status WHERE id = 1";
+/// A statement that nobody would call long.
+const SHORT: &str = "SELECT pg_sleep(0.5)";
 /// How long a session may take to get into trouble.
 const SETTLE: Duration = Duration::from_secs(10);
 
@@ -97,6 +99,23 @@ pub async fn lock_jam(scratch: &Scratch, n: usize) -> Result<Jam> {
     }
     settled(scratch, &waiting, "a.wait_event_type = 'Lock'").await?;
     Ok(Jam { holder, waiting })
+}
+
+/// A session in no trouble at all: short statements, one after the other, until it is dropped. Should one
+/// of them not succeed, it ends with that.
+///
+/// # Errors
+/// The server's own.
+pub async fn busy_session(scratch: &Scratch) -> Result<Session> {
+    let (pid, mut conn) = open(scratch).await?;
+    let task = tokio::spawn(async move {
+        loop {
+            if let Err(e) = sqlx::query(SHORT).persistent(false).execute(&mut conn).await {
+                return state(Some(e));
+            }
+        }
+    });
+    Ok(Session { pid, doing: Doing::Running(task) })
 }
 
 async fn open(scratch: &Scratch) -> Result<(i32, PgConnection)> {

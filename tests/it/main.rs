@@ -2,6 +2,7 @@
 //! outside and believes the other side's own record.
 
 mod approvals;
+mod demo;
 mod execute_sql;
 mod execute_sql_change;
 mod manual;

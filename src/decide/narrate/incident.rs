@@ -227,13 +227,15 @@ fn unknown_text(step: &Step, state: &StepRun, roster: &Roster) -> String {
     )
 }
 
-/// The statement as it runs, with what is bound to each number. The approved rows stand in the table
-/// beside it, so their list is named and not repeated.
+/// The statement as it runs, with what is bound to each number. A long list of approved rows is named
+/// only: the same rows stand in the table beside it, and the digest covers the list itself.
 #[must_use]
 pub fn statement_text(statement: &Statement) -> String {
+    const LONG: usize = 1_500;
     let mut text = statement.sql.clone();
     for (i, bind) in statement.binds.iter().enumerate() {
-        let value = if bind.name == "approved" { "the rows listed here" } else { &bind.value };
+        let listed = bind.name == "approved" && bind.value.len() > LONG;
+        let value = if listed { "the identity columns of the rows listed here" } else { &bind.value };
         text.push_str(&format!("\n-- ${} ({}) = {value}", i + 1, bind.name));
     }
     text
