@@ -10,7 +10,8 @@ use crate::model::approval::Policy;
 use crate::model::person::Person;
 use crate::model::runbook::Risk;
 use crate::model::time::Span;
-use crate::parse::catalog;
+use crate::parse::yaml;
+use crate::verify::slack::SlackSecrets;
 
 /// The whole configuration.
 #[derive(Debug, Deserialize)]
@@ -173,7 +174,7 @@ fn log_filter() -> String {
 pub fn load(path: &Path) -> Result<Config, Vec<String>> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| vec![format!("{}: {e}: give the configuration's path with --config", path.display())])?;
-    let mut config: Config = catalog::read(&path.display().to_string(), &text).map_err(|e| vec![e])?;
+    let mut config: Config = yaml::read(&path.display().to_string(), &text).map_err(|e| vec![e])?;
     let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
     config.runbooks.folder = folder.join(&config.runbooks.folder);
     let mut faults = config.read_secrets(&folder);
@@ -242,6 +243,8 @@ impl Config {
             self.slack.bot_token.as_ref().is_some_and(|t| t.len() >= 8),
             "slack.bot_token is missing: the app's xoxb- token".into(),
         );
+        let signing = SlackSecrets::new(self.slack.signing_secrets.clone()).err();
+        need(signing.is_none(), format!("slack.signing_secrets: {}", signing.unwrap_or_default()));
         need(!self.people.is_empty(), "people is empty: nobody could declare or approve anything".into());
         for (name, target) in &self.targets {
             need(
@@ -252,7 +255,9 @@ impl Config {
             );
             need(
                 target.observer != target.operator,
-                format!("targets.{name}: observer and operator are the same: the observer must not be able to write"),
+                format!(
+                    "targets.{name}: observer and operator are the same: the observer must not be able to write, so give it a role of its own"
+                ),
             );
         }
         for (risk, policy) in self.policies() {
@@ -268,11 +273,11 @@ impl Config {
         let a = &self.approvals;
         need(
             (1..=decide_within().0).contains(&a.decide_within.0),
-            "approvals.decide_within must be between 1ms and 15m".into(),
+            format!("approvals.decide_within is {}: it must be between 1ms and 15m", a.decide_within.exact()),
         );
         need(
             (1..=start_within().0).contains(&a.start_within.0),
-            "approvals.start_within must be between 1ms and 5m".into(),
+            format!("approvals.start_within is {}: it must be between 1ms and 5m", a.start_within.exact()),
         );
         faults.extend(self.clashing_people());
         faults
@@ -287,7 +292,7 @@ impl Config {
             {
                 if let Some(other) = seen.insert(key.clone(), person.id.0.clone()) {
                     faults.push(format!(
-                        "people: {key} belongs to both `{other}` and `{}`: one account is one person",
+                        "people: {key} belongs to both `{other}` and `{}`: one account is one person, so list all accounts of a person in one entry",
                         person.id.0
                     ));
                 }

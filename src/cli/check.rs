@@ -5,22 +5,16 @@ use std::process::ExitCode;
 
 use super::{fail, say};
 use crate::parse::catalog::Site;
-use crate::verify::slack::SlackSecrets;
 use crate::{app, config};
 
 pub(super) fn run(path: Option<&Path>, runbooks: &Path) -> ExitCode {
-    let (folder, site, mut faults) = match path.map(config::load) {
-        None => (runbooks.to_owned(), Site::default(), Vec::new()),
+    let (folder, site) = match path.map(config::load) {
+        None => (runbooks.to_owned(), Site::default()),
         Some(Err(faults)) => return fail(&faults.join("\n")),
-        Some(Ok(config)) => {
-            let faults = SlackSecrets::new(config.slack.signing_secrets.clone())
-                .err()
-                .map(|e| format!("slack.signing_secrets: {e}"));
-            (config.runbooks.folder.clone(), app::site(&config), faults.into_iter().collect())
-        }
+        Some(Ok(config)) => (config.runbooks.folder.clone(), app::site(&config)),
     };
     match app::load_catalog(&folder, &site) {
-        Err(more) => faults.extend(more),
+        Err(faults) => return fail(&faults.join("\n")),
         Ok(catalog) => {
             for loaded in catalog.runbooks.values() {
                 let state =
@@ -29,5 +23,5 @@ pub(super) fn run(path: Option<&Path>, runbooks: &Path) -> ExitCode {
             }
         }
     }
-    if faults.is_empty() { ExitCode::SUCCESS } else { fail(&faults.join("\n")) }
+    ExitCode::SUCCESS
 }

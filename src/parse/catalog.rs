@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::near::nearest;
+use super::yaml::read;
 use crate::model::runbook::{Catalog, Check, EffectClass, Loaded, Param, Risk, Runbook, Shared, SqlWork, Step, Work};
 use crate::model::statement::placeholders;
 
@@ -26,19 +27,6 @@ pub struct Site {
     pub configured: bool,
 }
 
-/// Reads YAML with the budgets and strictness used everywhere.
-///
-/// # Errors
-/// `file: line N column M: …`, with an excerpt.
-pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, String> {
-    let options = serde_saphyr::options! {
-        strict_booleans: true,
-        budget: serde_saphyr::budget! { max_nodes: 20_000, max_aliases: 0, max_anchors: 0, max_depth: 24, max_documents: 1 },
-        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|e| format!("{file}: {e}"))
-}
-
 /// Loads a catalog from file names and texts.
 ///
 /// # Errors
@@ -46,11 +34,12 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, String> {
 pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Vec<String>> {
     let mut faults = Vec::new();
     let shared_text = files.get(SHARED).map(String::as_str).unwrap_or_default();
-    let shared: Option<Shared> = read(SHARED, shared_text).map_err(|e| faults.push(e)).ok();
+    let shared: Option<Shared> =
+        read(SHARED, shared_text).map_err(|e| faults.push(told(e, "it holds `objectives:` and `scenarios:`"))).ok();
     let mut runbooks = BTreeMap::new();
     for (file, text) in files.iter().filter(|(f, _)| *f != SHARED) {
         match read::<Runbook>(file, text) {
-            Err(e) => faults.push(e),
+            Err(e) => faults.push(told(e, "a runbook begins with `runbook: NAME`")),
             Ok(runbook) => {
                 faults.extend(lint(file, text, &runbook));
                 let closure = closure(text, shared_text);
@@ -60,7 +49,7 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
             }
         }
     }
-    faults.extend(clashes(&runbooks));
+    faults.extend(clashes(&runbooks, files));
     for name in site.parameters.keys().filter(|n| !runbooks.contains_key(*n)) {
         faults.push(format!("configuration: runbooks.parameters names `{name}`, which is no runbook in the folder"));
     }
@@ -68,6 +57,11 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
         Some(shared) if faults.is_empty() => Ok(Catalog { shared, runbooks }),
         _ => Err(faults),
     }
+}
+
+/// An empty file's fault needs to say what belongs into it.
+fn told(fault: String, holds: &str) -> String {
+    if fault.ends_with("missing or empty") { format!("{fault}: {holds}") } else { fault }
 }
 
 fn closure(text: &str, shared: &str) -> String {
@@ -96,7 +90,8 @@ fn settle(runbook: Runbook, closure: String, site: &Site) -> (Loaded, Option<Str
         _ => None,
     };
     let loaded = Loaded { closure, runbook, defaults, unusable };
-    let fault = loaded.values(&BTreeMap::new()).err().filter(|_| !loaded.defaults.is_empty());
+    // As if they were given in chat, so that a name which is no parameter is noticed.
+    let fault = loaded.values(&loaded.defaults).err().filter(|_| !loaded.defaults.is_empty());
     (loaded, fault.map(|e| format!("configured parameters: {e}")))
 }
 
@@ -114,33 +109,57 @@ fn targets(runbook: &Runbook) -> BTreeMap<String, bool> {
     all
 }
 
-fn clashes(runbooks: &BTreeMap<String, Loaded>) -> Vec<String> {
+/// Names and aliases that two runbooks claim. A runbook's own name comes before anybody's alias.
+fn clashes(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>) -> Vec<String> {
+    let names = runbooks.values().map(|l| (&l.runbook.runbook, &l.runbook));
+    let aliases = runbooks.values().flat_map(|l| l.runbook.aliases.iter().map(|a| (a, &l.runbook)));
     let mut seen = BTreeMap::new();
     let mut faults = Vec::new();
-    for loaded in runbooks.values() {
-        let r = &loaded.runbook;
-        for name in std::iter::once(&r.runbook).chain(&r.aliases) {
-            if let Some(other) = seen.insert(name.to_lowercase(), r.runbook.clone()) {
-                faults.push(format!("{}.yaml: the name `{name}` is already taken by `{other}`", r.runbook));
-            }
+    for (name, r) in names.chain(aliases) {
+        if let Some(other) = seen.insert(name.to_lowercase(), &r.runbook) {
+            let file = format!("{}.yaml", r.runbook);
+            let text = files.get(&file).map_or("", String::as_str);
+            faults.push(format!(
+                "{}: the name `{name}` is already taken by `{other}`: choose another",
+                place(&file, text, &["aliases:", name])
+            ));
         }
     }
     faults
 }
 
-/// Where a piece of text first stands in a file, as `file: line N column M`.
-fn place(file: &str, text: &str, needle: &str) -> String {
-    let Some(at) = text.find(needle) else { return file.to_owned() };
+/// Where the last of the needles stands, each looked for behind the one before, as `file: line N column M`.
+fn place(file: &str, text: &str, needles: &[&str]) -> String {
+    let mut found = None;
+    for needle in needles {
+        let from = found.map_or(0, |at| at + 1);
+        found = seek(text, from, needle).or(found);
+    }
+    let Some(at) = found else { return file.to_owned() };
     let before = &text[..at];
     let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, str::len) + 1;
+    let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
     format!("{file}: line {line} column {column}")
+}
+
+/// Finds a needle that is neither part of a longer word nor in a comment.
+fn seek(text: &str, from: usize, needle: &str) -> Option<usize> {
+    let word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let ends = |a: Option<char>, b: Option<char>| !(a.is_some_and(word) && b.is_some_and(word));
+    let rest = text.get(from..)?;
+    rest.match_indices(needle).map(|(at, _)| from + at).find(|at| {
+        let (before, after) = (&text[..*at], &text[at + needle.len()..]);
+        let comment = before.rsplit('\n').next().is_some_and(|l| l.trim_start().starts_with('#'));
+        !comment
+            && ends(before.chars().next_back(), needle.chars().next())
+            && ends(needle.chars().next_back(), after.chars().next())
+    })
 }
 
 /// Everything about one file that is well formed but not safe or not sensible.
 fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut fault = |needle: &str, what: String| faults.push(format!("{}: {what}", place(file, text, needle)));
+    let mut fault = |needle: &str, what: String| faults.push(format!("{}: {what}", place(file, text, &[needle])));
     if file != format!("{}.yaml", runbook.runbook) {
         fault("runbook:", format!("`runbook: {}` must be the file's name without .yaml", runbook.runbook));
     }
@@ -155,24 +174,30 @@ fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     }
     for (name, param) in &runbook.params {
         if let Err(e) = sound(name, param) {
-            fault(&format!("{name}:"), e);
+            faults.push(format!("{}: {e}", place(file, text, &["params:", &format!("{name}:")])));
         }
     }
     let mut ids = BTreeSet::new();
     for step in &runbook.steps {
         if !ids.insert(&step.id) {
-            fault(&format!("id: {}", step.id), format!("step `{}` exists twice: give each its own id", step.id));
+            let id = format!("id: {}", step.id);
+            faults.push(format!(
+                "{}: step `{}` exists twice: give each its own id",
+                place(file, text, &["steps:", &id, &id]),
+                step.id
+            ));
         }
     }
     let names: BTreeSet<&str> = runbook.params.keys().map(String::as_str).collect();
     let mut used = BTreeSet::new();
     for (where_, what) in statements(runbook, &names, &mut used).into_iter().chain(steps(&runbook.steps)) {
-        faults.push(format!("{}: {what}", place(file, text, &where_)));
+        let needles: Vec<&str> = where_.iter().map(String::as_str).collect();
+        faults.push(format!("{}: {what}", place(file, text, &needles)));
     }
     for name in names.iter().filter(|n| !used.contains(**n)) {
         faults.push(format!(
             "{}: parameter `{name}` is used by no statement: remove it",
-            place(file, text, &format!("{name}:"))
+            place(file, text, &["params:", &format!("{name}:")])
         ));
     }
     faults
@@ -185,22 +210,26 @@ fn sound(name: &str, param: &Param) -> Result<(), String> {
     Ok(())
 }
 
+/// What to look for, one behind the other, to find the place of a fault; and the fault.
+type Fault = (Vec<String>, String);
+
 /// Every `:placeholder` must be a parameter (or `approved`, behind a preview) and every check needs an
 /// expectation.
-fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<String>) -> Vec<(String, String)> {
+fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<String>) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut unbound = |at: &str, sql: &str, approved: bool| {
         for p in placeholders(sql) {
             if !(names.contains(p.as_str()) || approved && p == "approved") {
-                faults.push((at.to_owned(), format!("`:{p}` in `{at}` is no parameter: declare it under `params`")));
+                let near =
+                    nearest(&p, names.iter().copied()).map_or(String::new(), |n| format!("did you mean `{n}`? Or "));
+                let what = format!("`:{p}` in `{at}` is no parameter: {near}declare it under `params`");
+                faults.push((vec![at.to_owned(), format!(":{p}")], what));
             }
             used.insert(p);
         }
     };
-    let checks = |list: &'_ [Check]| list.to_vec();
-    let mut all: Vec<(Check, bool)> = Vec::new();
-    all.extend(checks(&runbook.detect.checks).into_iter().map(|c| (c, false)));
-    all.extend(checks(&runbook.verify).into_iter().map(|c| (c, false)));
+    let mut all: Vec<(&Check, bool)> =
+        runbook.detect.checks.iter().chain(&runbook.verify).map(|c| (c, false)).collect();
     for step in &runbook.steps {
         if let Work::Sql(w) = &step.work {
             let preview = w.preview.is_some();
@@ -208,7 +237,7 @@ fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<Str
             if let Some(p) = &w.preview {
                 unbound(&format!("id: {}", step.id), &p.sql, false);
             }
-            all.extend(w.verify.iter().chain(&w.probe).map(|c| (c.clone(), preview)));
+            all.extend(w.verify.iter().chain(&w.probe).map(|c| (c, preview)));
         }
     }
     for (check, approved) in &all {
@@ -216,18 +245,18 @@ fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<Str
     }
     for (check, _) in all.iter().filter(|(c, _)| c.expect.is_empty()) {
         faults.push((
-            format!("id: {}", check.id),
+            vec![format!("id: {}", check.id)],
             format!("check `{}` expects nothing, so it could never fail: add `expect`", check.id),
         ));
     }
     faults
 }
 
-fn steps(list: &[Step]) -> Vec<(String, String)> {
+fn steps(list: &[Step]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for step in list {
         let Work::Sql(w) = &step.work else { continue };
-        let at = format!("id: {}", step.id);
+        let at = vec!["steps:".to_owned(), format!("id: {}", step.id)];
         let lacks = match w.effect {
             EffectClass::Observe if w.risk != Risk::Safe => Some("reads only, so its risk must be `safe`".to_owned()),
             EffectClass::Observe => None,

@@ -2,5 +2,7 @@
 //! types end here.
 
 pub mod catalog;
+mod near;
 pub mod slack;
 pub mod slash;
+pub mod yaml;

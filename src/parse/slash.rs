@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::near::distance;
 use crate::model::command::{Arg, Asked, Command, VERBS, Verb, verb};
 
 /// The longest text that is read; a longer one is refused.
@@ -129,29 +130,6 @@ fn build(name: &str, got: Got) -> Result<Command, String> {
         }
         other => return Err(unknown(other)),
     })
-}
-
-/// Edit distance with a transposition counted as one, for did-you-mean.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(32).collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = match (i, j) {
-                (0, n) | (n, 0) => n,
-                _ => {
-                    let swap = if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                        rows[i - 2][j - 2] + 1
-                    } else {
-                        usize::MAX
-                    };
-                    let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                    change.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(swap)
-                }
-            };
-        }
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

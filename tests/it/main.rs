@@ -2,6 +2,7 @@
 //! outside and believes the other side's own record.
 
 mod approvals;
+mod catalog;
 mod demo;
 mod execute_sql;
 mod execute_sql_change;
@@ -14,5 +15,6 @@ mod secrets;
 mod status;
 mod story;
 mod support;
+mod tidy;
 mod webhook;
 mod world;
