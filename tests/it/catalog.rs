@@ -72,7 +72,11 @@ const KEYS: &[Case] = &[
     ("min: 1s", "minimum: 1s", &["line 8", "`minimum`", "`min`"]),
     ("  failures: 1", "  failure: 1", &["line 11", "column 3", "did you mean `failures`"]),
     ("      figure: \"{n} too old\"", "      figures: x", &["line 17", "did you mean `figure`"]),
-    ("{ column: n, at_most: 0 } }\n      figure", "{ colum: n, at_most: 0 } }\n      figure", &["line 16", "did you mean `column`"]),
+    (
+        "{ column: n, at_most: 0 } }\n      figure",
+        "{ colum: n, at_most: 0 } }\n      figure",
+        &["line 16", "did you mean `column`"],
+    ),
     ("    timeout: 30s", "    timeuot: 30s", &["line 25", "did you mean `timeout`"]),
     ("      manual: { ask", "      manuel: { ask", &["line 22", "`manuel`", "did you mean `manual`"]),
     ("        effect: once", "        efect: once", &["line 29", "did you mean `effect`"]),
@@ -103,7 +107,11 @@ const VALUES: &[Case] = &[
     ("{ rows: fewer }", "{ rows: more }", &["line 34", "`more`", "`fewer`"]),
     ("default: 5m", "default: 2d", &["line 8", "`longer_than`", "from 1s to 24h"]),
     ("default: 5m", "default: soon", &["line 8", "`longer_than`", "not a duration"]),
-    ("    do:\n      manual: { ask: Look at the graph, evidence: a link }", "    do: manual", &["line 22", "just before", "manual"]),
+    (
+        "    do:\n      manual: { ask: Look at the graph, evidence: a link }",
+        "    do: manual",
+        &["line 22", "just before", "manual"],
+    ),
 ];
 
 /// Files that are broken as files.
@@ -112,7 +120,11 @@ const FILES: &[Case] = &[
     ("rto: 4h,", "rto: 4h, rto: 5h,", &["line 5", "duplicate", "`rto`", "keep one"]),
     ("title: A sample", "title: &t A sample", &["line 3", "anchors", "write it out"]),
     ("title: A sample", "title: *t", &["line 3", "alias", "write it out"]),
-    ("title: A sample", "title: [[[[[[[[[[[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]]]]]]]]]]]", &["line 3", "must be one text"]),
+    (
+        "title: A sample",
+        "title: [[[[[[[[[[[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+        &["line 3", "must be one text"],
+    ),
     ("title: A sample", "title: \"A sample", &["line", "column"]),
     ("tier: 1", "\ttier: 1", &["line 3", "tab"]),
     ("\nverify:\n", "\n---\nverify:\n", &["one document"]),
@@ -140,7 +152,11 @@ const SAFETY: &[Case] = &[
     ("undo: they connect again by themselves", "sensitive: []", &["line 23", "undone"]),
     (":approved::jsonb", "'[]'::jsonb", &["line 23", "join `:approved`"]),
     ("sql: select pid from t\n", "sql: select pid from t where a > :older\n", &["line 32", "`:older`", "`params`"]),
-    ("age > :longer_than::interval", "age > :longer::interval", &["line 15", "`:longer`", "did you mean `longer_than`"]),
+    (
+        "age > :longer_than::interval",
+        "age > :longer::interval",
+        &["line 15", "`:longer`", "did you mean `longer_than`"],
+    ),
     ("select count(*) as n from u", "select :nothing", &["line 39", "`:nothing`", "`params`"]),
     ("age > :longer_than::interval", "age > '5m'", &["line 8", "`longer_than` is used by no statement", "remove it"]),
     ("expect: { rows: { at_most: 1, every: { ok: \"true\" } } }", "expect: {}", &["line 37", "`gone`", "add `expect`"]),

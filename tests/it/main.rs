@@ -1,6 +1,8 @@
 //! The one integration binary (linking is the slow part): each module drives the running program from
 //! outside and believes the other side's own record.
 
+mod catalog;
+mod config;
 mod execute_sql;
 mod execute_sql_change;
 mod post_rate;
@@ -10,4 +12,5 @@ mod runbook_s8;
 mod status;
 mod story;
 mod support;
+mod tidy;
 mod world;

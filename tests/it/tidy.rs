@@ -116,7 +116,8 @@ fn every_dependency_has_its_reason() {
 
 #[test]
 fn texts_do_not_say_where_they_were_made() {
-    let text = |p: &String| fs::read(root().join(p)).ok().and_then(|b| String::from_utf8(b).ok()).map(|t| (p.clone(), t));
+    let text =
+        |p: &String| fs::read(root().join(p)).ok().and_then(|b| String::from_utf8(b).ok()).map(|t| (p.clone(), t));
     obeyed(&laws::leaks(&tree().iter().filter_map(text).collect::<Vec<_>>()));
 }
 

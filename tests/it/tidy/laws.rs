@@ -7,20 +7,8 @@ use super::rust::{Source, has, paths};
 /// The stages of the data path. Each knows `model` and itself.
 const STAGES: [&str; 7] = ["verify", "parse", "decide", "redact", "persist", "execute", "post"];
 /// What may know stages. `config`, `clock`, `telemetry` and `practice` belong to it as well.
-const SHELL: [&str; 12] = [
-    "main",
-    "lib",
-    "cli",
-    "app",
-    "engine",
-    "worker",
-    "webhook",
-    "practice",
-    "telemetry",
-    "config",
-    "clock",
-    "web",
-];
+const SHELL: [&str; 12] =
+    ["main", "lib", "cli", "app", "engine", "worker", "webhook", "practice", "telemetry", "config", "clock", "web"];
 /// Where nothing waits, asks or looks at a clock.
 const PURE: [&str; 5] = ["model", "verify", "parse", "decide", "redact"];
 /// The only way from one stage into another.
@@ -72,18 +60,8 @@ pub fn sideways(files: &[Source]) -> BTreeSet<String> {
 
 /// Waiting, the outside and the clock, named in a pure stage.
 pub fn impure(files: &[Source]) -> Vec<String> {
-    const WORDS: [&str; 10] = [
-        "async",
-        "await",
-        "sqlx",
-        "reqwest",
-        "axum",
-        "tokio",
-        "SystemTime",
-        "Instant",
-        "getrandom",
-        "tracing",
-    ];
+    const WORDS: [&str; 10] =
+        ["async", "await", "sqlx", "reqwest", "axum", "tokio", "SystemTime", "Instant", "getrandom", "tracing"];
     const OUTSIDE: [&str; 6] = ["fs", "net", "process", "env", "thread", "io"];
     let mut found = Vec::new();
     for file in files.iter().filter(|f| PURE.contains(&f.top().as_str())) {
@@ -133,7 +111,8 @@ pub fn banned(files: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files {
         let words = ["unsafe", "todo", "unimplemented", "dbg"].into_iter();
-        let calls = words.filter(|w| if *w == "unsafe" { has(&file.code, w) } else { file.code.contains(&format!("{w}!(")) });
+        let calls =
+            words.filter(|w| if *w == "unsafe" { has(&file.code, w) } else { file.code.contains(&format!("{w}!(")) });
         found.extend(calls.map(|w| format!("{}: `{w}`", file.path)));
         for (code, text) in file.attributes() {
             if code.contains("allow(") && has(code, "allow") {
@@ -170,7 +149,11 @@ pub fn test_forks(files: &[Source]) -> Vec<String> {
 /// Files that do not say at once what they are.
 pub fn silent(files: &[Source]) -> Vec<String> {
     let says = |f: &&Source| f.text.lines().next().is_some_and(|l| l.starts_with("//! ") && l.len() > 12);
-    files.iter().filter(|f| !says(f)).map(|f| format!("{}: begin with `//!`: what it takes and gives", f.path)).collect()
+    files
+        .iter()
+        .filter(|f| !says(f))
+        .map(|f| format!("{}: begin with `//!`: what it takes and gives", f.path))
+        .collect()
 }
 
 /// Names that say nothing.
