@@ -4,7 +4,7 @@
 //! into an input of our own, `decide` says what follows, `engine` lets `decide` and `persist` meet in
 //! one transaction, `worker` carries out what was decided through `execute` and `post`, and what came
 //! back is an input again. `model` holds the nouns. A stage imports `model` and itself; only the shell
-//! (`cli app engine worker webhook`) imports stages.
+//! (`cli app engine worker webhook`, and `config clock telemetry practice`) imports stages.
 
 pub mod app;
 pub mod cli;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::near::nearest;
-use super::yaml::read;
+use super::yaml::read_shown;
 use crate::model::runbook::{Catalog, Check, EffectClass, Loaded, Param, Risk, Runbook, Shared, SqlWork, Step, Work};
 use crate::model::statement::placeholders;
 
@@ -34,11 +34,12 @@ pub struct Site {
 pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Vec<String>> {
     let mut faults = Vec::new();
     let shared_text = files.get(SHARED).map(String::as_str).unwrap_or_default();
-    let shared: Option<Shared> =
-        read(SHARED, shared_text).map_err(|e| faults.push(told(e, "it holds `objectives:` and `scenarios:`"))).ok();
+    let shared: Option<Shared> = read_shown(SHARED, shared_text)
+        .map_err(|e| faults.push(told(e, "it holds `objectives:` and `scenarios:`")))
+        .ok();
     let mut runbooks = BTreeMap::new();
     for (file, text) in files.iter().filter(|(f, _)| *f != SHARED) {
-        match read::<Runbook>(file, text) {
+        match read_shown::<Runbook>(file, text) {
             Err(e) => faults.push(told(e, "a runbook begins with `runbook: NAME`")),
             Ok(runbook) => {
                 faults.extend(lint(file, text, &runbook));

@@ -10,10 +10,30 @@ use super::near::nearest;
 /// Reads YAML with the budgets and strictness used everywhere.
 ///
 /// # Errors
-/// `file: line N column M: what: what to do`, and the line.
+/// `file: line N column M: what: what to do`. Never the line itself: it may hold a secret.
 pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, String> {
+    parse(text).map_err(|(what, at)| match at {
+        Some((line, column)) => format!("{file}: line {line} column {column}: {what}"),
+        None => format!("{file}: {what}"),
+    })
+}
+
+/// The same for a file without secrets.
+///
+/// # Errors
+/// The same, and the line with a mark below the column.
+pub fn read_shown<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, String> {
+    parse(text).map_err(|(what, at)| match at {
+        Some((line, column)) => format!("{file}: line {line} column {column}: {what}{}", excerpt(text, line, column)),
+        None => format!("{file}: {what}"),
+    })
+}
+
+type Fault = (String, Option<(u64, u64)>);
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
     if text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#')) {
-        return Err(format!("{file}: the file is missing or empty"));
+        return Err(("the file is missing or empty".to_owned(), None));
     }
     let options = serde_saphyr::options! {
         strict_booleans: true,
@@ -22,18 +42,8 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, String> {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|e| {
-        let what = explain(e.without_snippet());
-        match e.location() {
-            Some(at) if at.line() > 0 => {
-                format!(
-                    "{file}: line {} column {}: {what}{}",
-                    at.line(),
-                    at.column(),
-                    excerpt(text, at.line(), at.column())
-                )
-            }
-            _ => format!("{file}: {what}"),
-        }
+        let at = e.location().map(|l| (l.line(), l.column())).filter(|(line, _)| *line > 0);
+        (explain(e.without_snippet()), at)
     })
 }
 

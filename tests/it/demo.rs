@@ -47,6 +47,7 @@ async fn the_story_holds() {
             "ok    by the database's log drbot_operator ran pg_cancel_backend exactly once",
             "ok    by the database's log drbot_operator ran pg_terminate_backend exactly once",
             "ok    what ran is, byte for byte, what the card showed",
+            "ok    the rows bound to it are exactly the rows the card showed",
             "ok    no buttons are left",
             " passed, 0 failed, in ",
         ],

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod catalog;
+mod config;
 mod demo;
 mod execute_sql;
 mod execute_sql_change;

@@ -29,6 +29,13 @@ pub fn statement(message: &Message) -> String {
     code_under(message, "Exactly this runs:")
 }
 
+/// The statement without the lines that say what is bound to it.
+#[must_use]
+pub fn sql(message: &Message) -> String {
+    let shown = statement(message);
+    shown.split_once("\n-- $1 (").map_or(shown.as_str(), |(sql, _)| sql).to_owned()
+}
+
 /// The rows on an approval card, without their header.
 #[must_use]
 pub fn rows(message: &Message) -> Vec<String> {
