@@ -206,7 +206,7 @@ fn all_faults_come_at_once() {
 /// An alias bomb is refused before it grows.
 #[test]
 fn a_bomb_is_refused_at_once() {
-    let ten = |what: &str| vec![what; 9].join(",");
+    let ten = |what: &str| [what; 9].join(",");
     let mut bomb = format!("a: &a [{}]\n", ten("x"));
     for (this, last) in ('b'..='i').zip('a'..='h') {
         bomb += &format!("{this}: &{this} [{}]\n", ten(&format!("*{last}")));

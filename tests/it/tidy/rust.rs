@@ -252,8 +252,8 @@ fn literal(rest: &str, before: Option<char>) -> (usize, usize) {
     if rest.starts_with("/*") {
         return (0, rest.find("*/").map_or(rest.len(), |e| e + 2));
     }
-    if rest.starts_with('"') {
-        return (1, quoted(&rest[1..], '"'));
+    if let Some(inside) = rest.strip_prefix('"') {
+        return (1, quoted(inside, '"'));
     }
     let raw = rest.strip_prefix('r').filter(|_| !before.is_some_and(|c| name(c) && c != 'b'));
     if let Some(raw) = raw {
