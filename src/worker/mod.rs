@@ -146,7 +146,11 @@ async fn handle(worker: &Arc<Worker>, effect: &Leased) {
     match left {
         Left::Outcome(outcome) => submit_outcome(worker, effect, outcome).await,
         Left::Settled => {}
-        Left::Later(pause) => put_off(worker, effect, pause).await,
+        Left::Later(pause) => {
+            // A renewal after it would hold back what was put off for a whole lease.
+            keeper.abort();
+            put_off(worker, effect, pause).await;
+        }
     }
     keeper.abort();
 }
