@@ -99,9 +99,11 @@ pub(crate) fn action(run: &Run, step: &Step, work: &SqlWork, asking: &Asking<'_>
     })
 }
 
-/// The name of one execution in the target's ledger and activity view.
+/// The name of one execution in the target's ledger and activity view. It ends with the approval, since
+/// another installation, or a store that was made anew, counts its cases from one too.
 pub(crate) fn execution(case: &CaseId, run: &Run, state: &StepRun) -> String {
-    format!("{}.{}.{}.{}", case.0, run.id, state.id, state.attempt)
+    let name = format!("{}.{}.{}.{}", case.0, run.id, state.id, state.attempt);
+    state.approval.as_ref().map_or(name.clone(), |a| format!("{name}.{}", a.id.0))
 }
 
 /// What the worker is to run for the current step. A changing step takes everything from its approved

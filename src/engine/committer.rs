@@ -37,6 +37,8 @@ pub(crate) struct Committer {
     world: World,
     /// The newest time ever stored: decisions never happen before it.
     high: Millis,
+    /// The world in memory holds what was never stored, and could not be read again yet.
+    stale: bool,
 }
 
 /// What a batch adds up to while it is being made.
@@ -50,7 +52,7 @@ struct Making {
 }
 
 enum Trouble {
-    /// Another writer was first.
+    /// Another writer was first, or the batch must be stored before one of its deliveries is decided.
     Raced,
     Store(StoreError),
 }
@@ -64,7 +66,8 @@ impl From<StoreError> for Trouble {
 impl Committer {
     pub(crate) async fn new(store: Store, fixed: Arc<Fixed>, work: Arc<Notify>) -> Result<Committer, StoreError> {
         let high = store.newest().await?;
-        let mut it = Committer { store, fixed, work, slots: Slots::default(), world: World::default(), high };
+        let mut it =
+            Committer { store, fixed, work, slots: Slots::default(), world: World::default(), high, stale: true };
         it.reload().await?;
         Ok(it)
     }
@@ -145,13 +148,19 @@ impl Committer {
     }
 
     async fn reload(&mut self) -> Result<(), StoreError> {
+        self.stale = true;
         self.world = self.store.world().await?;
         self.world.rules = self.fixed.rules.clone();
+        self.stale = false;
         Ok(())
     }
 
     async fn make(&mut self, deliveries: &[Delivery], now: Millis) -> Result<Making, Trouble> {
         if self.store.shared() {
+            // A decision without events meets no conflict, so it must not rest on an old case either.
+            self.slots.clear();
+        }
+        if self.store.shared() || self.stale {
             self.reload().await?;
         }
         let keys: Vec<&str> = deliveries.iter().map(|d| d.key.as_str()).collect();
@@ -185,9 +194,17 @@ impl Committer {
             Some(id) => {
                 self.load(id).await?;
                 if route::wants_history(&delivery.input) {
+                    if !making.batch.is_empty() {
+                        // The history is read from the store, so what this batch adds must be there first.
+                        return Err(Trouble::Raced);
+                    }
                     self.world.history = self.store.history(id, 0, 10_000).await?;
                 }
                 let case = self.slots.get(id).map(|s| &s.case);
+                if case.is_some_and(|c| c.seq > 0) && *id == CaseId::incident(self.world.last_number + 1) {
+                    // Declared by another engine since the world was read.
+                    return Err(Trouble::Raced);
+                }
                 let decision =
                     decide::decide(case, &self.world, &delivery.input, now, ids, &fixed.catalog, &fixed.roster);
                 self.world.history.clear();

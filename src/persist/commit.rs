@@ -1,6 +1,8 @@
 //! Committing. Takes a batch of rows from any number of decisions; stores all of them in one transaction
 //! with one statement per table, or nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use sqlx::Executor;
@@ -16,13 +18,15 @@ use crate::model::world::{Open, Sample};
 pub struct Batch {
     deliveries: Vec<Value>,
     events: Vec<Value>,
-    snapshots: Vec<Value>,
-    incidents: Vec<Value>,
-    effects: std::collections::BTreeMap<String, Value>,
+    /// One row per case: one statement must not touch a row twice. The last one counts.
+    snapshots: BTreeMap<CaseId, Value>,
+    incidents: BTreeMap<CaseId, Value>,
+    effects: BTreeMap<String, Value>,
     finished: Vec<Value>,
     handles: Vec<Value>,
-    /// Lock name to what the batch leaves behind: taken (and when) or given back, by this case.
-    locks: std::collections::BTreeMap<String, (CaseId, Option<Millis>)>,
+    /// Locks held after the batch, by whom and since when; those given back in it come off first.
+    takes: BTreeMap<String, (CaseId, Millis)>,
+    releases: BTreeSet<(String, CaseId)>,
     samples: Vec<Value>,
 }
 
@@ -61,13 +65,13 @@ impl Batch {
 
     /// A case folded up to an event.
     pub fn snapshot(&mut self, case: &CaseId, seq: u64, hash: &str, state: &str) {
-        self.snapshots.push(json!([case, seq, hash, state]));
+        self.snapshots.insert(case.clone(), json!([case, seq, hash, state]));
     }
 
     /// An incident in short.
     pub fn incident(&mut self, open: &Open) {
         let summary = serde_json::to_string(open).unwrap_or_default();
-        self.incidents.push(json!([open.case, open.number, summary]));
+        self.incidents.insert(open.case.clone(), json!([open.case, open.number, summary]));
     }
 
     /// Something to do outside; the last of equal keys wins.
@@ -88,12 +92,15 @@ impl Batch {
 
     /// A lock to take; the batch fails if another case holds it.
     pub fn take(&mut self, name: &str, case: &CaseId, at: Millis) {
-        self.locks.insert(name.to_owned(), (case.clone(), Some(at)));
+        self.takes.insert(name.to_owned(), (case.clone(), at));
     }
 
     /// A lock to give back.
     pub fn release(&mut self, name: &str, case: &CaseId) {
-        self.locks.insert(name.to_owned(), (case.clone(), None));
+        if self.takes.get(name).is_some_and(|(holder, _)| holder == case) {
+            self.takes.remove(name);
+        }
+        self.releases.insert((name.to_owned(), case.clone()));
     }
 
     /// An observation of a scenario.
@@ -144,10 +151,11 @@ impl Store {
 
     async fn transaction(&self, connection: &mut AnyConnection, batch: &Batch) -> Result<(), CommitError> {
         connection.execute(sqlx::raw_sql(self.dialect.begin())).await.map_err(classify)?;
+        let rows = |map: &BTreeMap<CaseId, Value>| map.values().cloned().collect::<Vec<_>>();
+        let (snapshots, incidents) = (rows(&batch.snapshots), rows(&batch.incidents));
         let effects: Vec<Value> = batch.effects.values().cloned().collect();
-        let locks = batch.locks.iter();
-        let takes: Vec<Value> = locks.clone().filter_map(|(n, (c, at))| at.map(|at| json!([n, c, at]))).collect();
-        let releases: Vec<Value> = locks.filter(|(_, (_, at))| at.is_none()).map(|(n, (c, _))| json!([n, c])).collect();
+        let takes: Vec<Value> = batch.takes.iter().map(|(n, (c, at))| json!([n, c, at])).collect();
+        let releases: Vec<Value> = batch.releases.iter().map(|(n, c)| json!([n, c])).collect();
         // What is over goes first: the same key may be asked for again in the same batch.
         let plan: [(&str, &[Value]); 11] = [
             (DELIVERIES, &batch.deliveries),
@@ -155,8 +163,8 @@ impl Store {
             (FINISHED, &batch.finished),
             (AGAIN, &batch.finished),
             (EFFECTS, &effects),
-            (SNAPSHOTS, &batch.snapshots),
-            (INCIDENTS, &batch.incidents),
+            (SNAPSHOTS, &snapshots),
+            (INCIDENTS, &incidents),
             (HANDLES, &batch.handles),
             (RELEASES, &releases),
             (TAKES, &takes),

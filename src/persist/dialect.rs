@@ -59,4 +59,14 @@ impl Dialect {
             Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
         }
     }
+
+    /// Difference 5: Lets one of several processes that start at once upgrade; the others wait until its
+    /// transaction is over. SQLite's `begin` does that already.
+    #[must_use]
+    pub fn upgrade_alone(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => "SELECT pg_advisory_xact_lock(7235419)",
+        }
+    }
 }

@@ -119,22 +119,24 @@ impl Writer {
 }
 
 async fn migrate(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), StoreError> {
+    connection.execute(sqlx::raw_sql(dialect.begin())).await?;
+    connection.execute(sqlx::raw_sql(dialect.upgrade_alone())).await?;
     connection
         .execute(sqlx::raw_sql("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)"))
         .await?;
     let row = sqlx::query("SELECT value FROM meta WHERE name = 'schema'").fetch_optional(&mut *connection).await?;
     let have: usize = row.map(|r| r.try_get::<String, _>(0)).transpose()?.and_then(|v| v.parse().ok()).unwrap_or(0);
     if have > MIGRATIONS.len() {
+        connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
         return Err(StoreError::Refused(format!(
             "its schema is version {have} and this drbot knows {}: start the newer drbot that wrote it",
             MIGRATIONS.len()
         )));
     }
     for (i, sql) in MIGRATIONS.iter().enumerate().skip(have) {
-        connection.execute(sqlx::raw_sql(dialect.begin())).await?;
         connection.execute(sqlx::raw_sql(*sql)).await?;
         sqlx::query("INSERT INTO meta (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value").bind((i + 1).to_string()).execute(&mut *connection).await?;
-        connection.execute(sqlx::raw_sql("COMMIT")).await?;
     }
+    connection.execute(sqlx::raw_sql("COMMIT")).await?;
     Ok(())
 }

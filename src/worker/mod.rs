@@ -151,8 +151,11 @@ async fn handle(worker: &Arc<Worker>, effect: &Leased) {
     match left {
         Left::Outcome(outcome) => submit_outcome(worker, effect, outcome).await,
         Left::Settled => {}
-        Left::Later(pause) => put_off(worker, effect, pause, false).await,
-        Left::Doubt(pause) => put_off(worker, effect, pause, true).await,
+        Left::Later(pause) | Left::Doubt(pause) => {
+            // A renewal after it would hold back what was put off for a whole lease.
+            keeper.abort();
+            put_off(worker, effect, pause, matches!(left, Left::Doubt(_))).await;
+        }
     }
     keeper.abort();
 }

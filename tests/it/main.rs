@@ -4,6 +4,7 @@
 mod approvals;
 mod catalog;
 mod config;
+mod crash;
 mod demo;
 mod execute_sql;
 mod execute_sql_change;
@@ -14,6 +15,7 @@ mod practice_slack;
 mod runbook_s8;
 mod secrets;
 mod status;
+mod store;
 mod story;
 mod support;
 mod tidy;

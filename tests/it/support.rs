@@ -147,6 +147,12 @@ pub fn refused(outcome: Outcome) -> String {
     }
 }
 
+/// A line of a test's figures; `--nocapture` shows it.
+#[expect(clippy::print_stdout, reason = "figures are for whoever runs the test")]
+pub fn figures(line: &str) {
+    println!("{line}");
+}
+
 pub fn commands() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("commands")
 }

@@ -31,12 +31,12 @@ pub fn user(name: &str) -> User {
     User::new("T01TEST", &format!("U-{name}"), name)
 }
 
-fn setup() -> Setup {
+pub fn setup() -> Setup {
     let users = ["alice", "bob", "carol", "mallory"].map(user).to_vec();
     Setup { users, ..Setup::small(clock::now()) }
 }
 
-fn wiring(slack: &Practice, folder: &Folder, database: Option<&Scratch>) -> Wiring {
+pub fn wiring(slack: &Practice, folder: &Folder, database: Option<&Scratch>) -> Wiring {
     let setup = Setup::small(clock::now());
     let person = |id: &str, roles: &[&str]| {
         (
