@@ -59,4 +59,11 @@ impl Dialect {
             Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
         }
     }
+
+    /// Difference 5: Whether a whole transaction may go down as one text with values. PostgreSQL prepares one statement
+    /// at a time.
+    #[must_use]
+    pub fn one_trip(self) -> bool {
+        self == Dialect::Sqlite
+    }
 }

@@ -15,7 +15,7 @@ use axum::routing::post;
 use drbot::clock;
 use drbot::verify::{self, SlackSecrets};
 
-use crate::bot::{free_port, peak};
+use crate::bot::{free_port, peak, processor};
 use crate::client::{self, Line, Shot};
 use crate::requests::{CONNECTIONS, SECRET, notes};
 
@@ -61,7 +61,9 @@ pub async fn measure(counted: Duration) -> Result<Shot> {
     let server = Server(child);
     let lines = (0..CONNECTIONS).map(|c| Ok(Line { requests: notes("bare", c, MOST)?, expected: "taken".into() }));
     let lines = lines.collect::<Result<Vec<_>>>()?;
+    let before = processor(server.0.id())?;
     let mut shot = client::load(port, lines, counted, false).await?;
+    shot.used(processor(server.0.id())? - before);
     shot.peak = peak(server.0.id(), "VmHWM:")?;
     Ok(shot)
 }

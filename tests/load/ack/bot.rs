@@ -70,6 +70,18 @@ pub fn peak(pid: u32, name: &str) -> Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
+/// Processor time a process has used, user and system.
+///
+/// # Errors
+/// The process is gone.
+pub fn processor(pid: u32) -> Result<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let rest = text.rsplit(')').next().context("no such figure")?;
+    let ticks: Vec<u64> = rest.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
+    // The kernel counts in hundredths of a second everywhere Linux runs today.
+    Ok(Duration::from_millis(10 * ticks.iter().sum::<u64>()))
+}
+
 fn setup() -> Setup {
     let channels = (0..CONNECTIONS).map(|c| (channel(c), format!("incident-{c}"))).collect();
     Setup { channels, ..Setup::small(clock::now()) }
@@ -154,8 +166,12 @@ impl Life {
     pub async fn measure(&mut self, counted: Duration) -> Result<Shot> {
         let series = format!("{}m", self.series);
         let most = MOST * usize::try_from(counted.as_secs() / 5 + 1)? / 2;
-        let mut shot = client::load(self.port, self.lines(&series, most)?, counted, false).await?;
-        shot.peak = peak(self.bot.pid().context("the bot ended")?, "VmHWM:")?;
+        let lines = self.lines(&series, most)?;
+        let pid = self.bot.pid().context("the bot ended")?;
+        let before = processor(pid)?;
+        let mut shot = client::load(self.port, lines, counted, false).await?;
+        shot.peak = peak(pid, "VmHWM:")?;
+        shot.used(processor(pid)? - before);
         self.acks.push((series, shot.acks.clone()));
         Ok(shot)
     }

@@ -29,14 +29,25 @@ pub struct Shot {
     pub p99: Duration,
     /// Peak resident memory of the server, in KiB.
     pub peak: u64,
+    /// Processor time of the server per answer: what a busy machine changes least.
+    pub cost: Duration,
     /// Answered per connection, warm-up included.
     pub acks: Vec<usize>,
+}
+
+impl Shot {
+    /// Notes the processor time that the server used for all answers.
+    pub fn used(&mut self, time: Duration) {
+        let answers = u32::try_from(self.acks.iter().sum::<usize>()).unwrap_or(u32::MAX);
+        self.cost = time / answers.max(1);
+    }
 }
 
 impl std::fmt::Display for Shot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mib = self.peak as f64 / 1024.0;
-        write!(f, "{:.0}/s, p50 {:.2?}, p99 {:.2?}, peak {mib:.1} MiB", self.rate, self.p50, self.p99)
+        let (p50, p99, cost) = (self.p50, self.p99, self.cost);
+        write!(f, "{:.0}/s, p50 {p50:.2?}, p99 {p99:.2?}, {cost:.1?} a request, peak {mib:.1} MiB", self.rate)
     }
 }
 

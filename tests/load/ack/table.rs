@@ -35,14 +35,19 @@ impl Figures {
     #[must_use]
     pub fn text(&self) -> String {
         let mut t = String::new();
-        let _ = writeln!(t, "{:<34}{:>12}{:>12}{:>12}{:>12}", "", "requests/s", "p50 ms", "p99 ms", "peak MiB");
+        let _ = writeln!(
+            t,
+            "{:<34}{:>12}{:>12}{:>12}{:>12}{:>12}",
+            "", "requests/s", "p50 ms", "p99 ms", "CPU us", "peak MiB"
+        );
         for (name, shots) in [("drbot", &self.drbot), ("bare handler, signature only", &self.bare)] {
             let _ = writeln!(
                 t,
-                "{name:<34}{:>12.0}{:>12.2}{:>12.2}{:>12.1}",
+                "{name:<34}{:>12.0}{:>12.2}{:>12.2}{:>12.1}{:>12.1}",
                 median(shots.iter().map(|s| s.rate)).unwrap_or(0.0),
                 ms(median(shots.iter().map(|s| s.p50))),
                 ms(median(shots.iter().map(|s| s.p99))),
+                ms(median(shots.iter().map(|s| s.cost))) * 1_000.0,
                 mib(median(shots.iter().map(|s| s.peak))),
             );
         }
