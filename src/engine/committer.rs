@@ -187,7 +187,10 @@ impl Committer {
         deliveries: &[Delivery],
         repeats: Repeats,
     ) -> Result<HashMap<String, String>, StoreError> {
-        let seen = deliveries.iter().fold(false, |seen, d| self.recent.again(&d.key) || seen);
+        let mut seen = false;
+        for delivery in deliveries {
+            seen |= self.recent.again(&delivery.key);
+        }
         if !seen && repeats == Repeats::Unlikely && !self.store.shared() {
             return Ok(HashMap::new());
         }
