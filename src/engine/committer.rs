@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, warn};
 
-use super::slots::Slots;
+use super::slots::{Recent, Slots};
 use super::{Ask, Busy, Fixed};
 use crate::clock;
 use crate::decide::{
@@ -34,6 +34,7 @@ pub(crate) struct Committer {
     fixed: Arc<Fixed>,
     work: Arc<Notify>,
     slots: Slots,
+    recent: Recent,
     world: World,
     /// The newest time ever stored: decisions never happen before it.
     high: Millis,
@@ -51,6 +52,13 @@ struct Making {
     rings: bool,
 }
 
+/// Whether a batch is taken to hold deliveries that were stored before this process came up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeats {
+    Unlikely,
+    Possible,
+}
+
 enum Trouble {
     /// Another writer was first, or the batch must be stored before one of its deliveries is decided.
     Raced,
@@ -66,8 +74,8 @@ impl From<StoreError> for Trouble {
 impl Committer {
     pub(crate) async fn new(store: Store, fixed: Arc<Fixed>, work: Arc<Notify>) -> Result<Committer, StoreError> {
         let high = store.newest().await?;
-        let mut it =
-            Committer { store, fixed, work, slots: Slots::default(), world: World::default(), high, stale: true };
+        let (slots, recent, world) = (Slots::default(), Recent::default(), World::default());
+        let mut it = Committer { store, fixed, work, slots, recent, world, high, stale: true };
         it.reload().await?;
         Ok(it)
     }
@@ -85,22 +93,19 @@ impl Committer {
     }
 
     async fn batch(&mut self, deliveries: &[Delivery]) -> Vec<Result<Reply, Busy>> {
-        match self.attempt(deliveries).await {
-            Ok(replies) => replies,
-            Err(_) if deliveries.len() > 1 => {
-                let mut replies = Vec::with_capacity(deliveries.len());
-                for delivery in deliveries {
-                    replies.push(self.single(delivery).await);
-                }
-                replies
-            }
-            Err(_) => vec![self.single(&deliveries[0]).await],
+        if let Ok(replies) = self.attempt(deliveries, Repeats::Unlikely).await {
+            return replies;
         }
+        let mut replies = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            replies.push(self.single(delivery).await);
+        }
+        replies
     }
 
     async fn single(&mut self, delivery: &Delivery) -> Result<Reply, Busy> {
         for attempt in 1..=TRIES {
-            match self.attempt(std::slice::from_ref(delivery)).await {
+            match self.attempt(std::slice::from_ref(delivery), Repeats::Possible).await {
                 Ok(mut replies) => return replies.pop().unwrap_or(Err(Busy::Store)),
                 Err(Trouble::Raced) => warn!(attempt, delivery.key, "another writer was first; deciding again"),
                 Err(Trouble::Store(e)) => {
@@ -113,9 +118,13 @@ impl Committer {
     }
 
     /// One try at a whole batch. On trouble nothing is stored and everything in memory is forgotten.
-    async fn attempt(&mut self, deliveries: &[Delivery]) -> Result<Vec<Result<Reply, Busy>>, Trouble> {
+    async fn attempt(
+        &mut self,
+        deliveries: &[Delivery],
+        repeats: Repeats,
+    ) -> Result<Vec<Result<Reply, Busy>>, Trouble> {
         let now = Millis(clock::now().0.max(self.high.0));
-        let result = self.make(deliveries, now).await;
+        let result = self.make(deliveries, now, repeats).await;
         let made = match result {
             Ok(made) => made,
             Err(e) => return Err(self.forget(e).await),
@@ -155,7 +164,7 @@ impl Committer {
         Ok(())
     }
 
-    async fn make(&mut self, deliveries: &[Delivery], now: Millis) -> Result<Making, Trouble> {
+    async fn make(&mut self, deliveries: &[Delivery], now: Millis, repeats: Repeats) -> Result<Making, Trouble> {
         if self.store.shared() {
             // A decision without events meets no conflict, so it must not rest on an old case either.
             self.slots.clear();
@@ -163,8 +172,7 @@ impl Committer {
         if self.store.shared() || self.stale {
             self.reload().await?;
         }
-        let keys: Vec<&str> = deliveries.iter().map(|d| d.key.as_str()).collect();
-        let known = self.store.replies(&keys).await?;
+        let known = self.known(deliveries, repeats).await?;
         let mut making = Making::default();
         let mut ids = clock::ids().map_err(|e| StoreError::Refused(format!("no randomness: {e}")))?;
         for delivery in deliveries {
@@ -177,6 +185,25 @@ impl Committer {
             making.replies.push(Ok(reply));
         }
         Ok(making)
+    }
+
+    /// The stored replies of repeats. Most deliveries are new, so the store is only asked when this process
+    /// has seen one of them; a repeat that it has not seen breaks the uniqueness of its key at the commit,
+    /// and the batch is done again one by one, asking.
+    async fn known(
+        &mut self,
+        deliveries: &[Delivery],
+        repeats: Repeats,
+    ) -> Result<HashMap<String, String>, StoreError> {
+        let mut seen = false;
+        for delivery in deliveries {
+            seen |= self.recent.again(&delivery.key);
+        }
+        if !seen && repeats == Repeats::Unlikely && !self.store.shared() {
+            return Ok(HashMap::new());
+        }
+        let keys: Vec<&str> = deliveries.iter().map(|d| d.key.as_str()).collect();
+        self.store.replies(&keys).await
     }
 
     /// Decides one delivery and adds what follows to the batch.
@@ -306,8 +333,8 @@ fn push(
     stored.case.apply(event, now).map_err(|e| inconsistent(e.0))?;
     let payload = serde_json::to_string(event).map_err(|e| inconsistent(e.to_string()))?;
     let (kind, payload_hash) = (event.kind(), chain::payload(&payload));
-    let hash = chain::next(&stored.hash, stored.case.seq, now.0, &kind, &payload_hash);
-    batch.event(&stored.case.id, stored.case.seq, now, &kind, [&payload, &payload_hash, &hash]);
+    let hash = chain::next(&stored.hash, stored.case.seq, now.0, kind, &payload_hash);
+    batch.event(&stored.case.id, stored.case.seq, now, kind, [&payload, &payload_hash, &hash]);
     stored.hash = hash;
     Ok(())
 }

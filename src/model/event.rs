@@ -193,13 +193,43 @@ pub enum StepEnd {
 }
 
 impl Event {
-    /// The stored name of the kind.
+    /// The stored name of the kind: the same word that its JSON carries.
     #[must_use]
-    pub fn kind(&self) -> String {
-        serde_json::to_value(self)
-            .ok()
-            .and_then(|v| v.get("kind").and_then(|k| k.as_str().map(str::to_owned)))
-            .unwrap_or_default()
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::Declared(_) => "declared",
+            Event::StatusAsked { .. } => "status_asked",
+            Event::WatchOpened { .. } => "watch_opened",
+            Event::ControlOpened => "control_opened",
+            Event::Refused { .. } => "refused",
+            Event::Noted { .. } => "noted",
+            Event::CardPosted { .. } => "card_posted",
+            Event::CardFailed { .. } => "card_failed",
+            Event::FormOpened { .. } => "form_opened",
+            Event::Detected { .. } => "detected",
+            Event::RunStarted { .. } => "run_started",
+            Event::RunPaused { .. } => "run_paused",
+            Event::RunResumed { .. } => "run_resumed",
+            Event::RunVerifying => "run_verifying",
+            Event::RunVerified { .. } => "run_verified",
+            Event::PreviewAsked { .. } => "preview_asked",
+            Event::PreviewFailed { .. } => "preview_failed",
+            Event::ApprovalAsked { .. } => "approval_asked",
+            Event::VoteRefused { .. } => "vote_refused",
+            Event::Voted { .. } => "voted",
+            Event::Granted { .. } => "granted",
+            Event::Denied { .. } => "denied",
+            Event::Expired { .. } => "expired",
+            Event::Voided { .. } => "voided",
+            Event::StepStarted { .. } => "step_started",
+            Event::StepEnded { .. } => "step_ended",
+            Event::StepVerified { .. } => "step_verified",
+            Event::StepSkipped { .. } => "step_skipped",
+            Event::StepSettled { .. } => "step_settled",
+            Event::SettleClaimed { .. } => "settle_claimed",
+            Event::PersonAsked { .. } => "person_asked",
+            Event::PersonDid { .. } => "person_did",
+        }
     }
 }
 
@@ -218,5 +248,52 @@ impl Illegal {
 impl std::fmt::Display for Illegal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_is_the_word_in_the_json() {
+        let step = || "s".to_owned();
+        let by = || PersonId("p".into());
+        let approval = || ApprovalId("a".into());
+        let button = || ButtonId("b".into());
+        let all = [
+            Event::ControlOpened,
+            Event::RunVerifying,
+            Event::WatchOpened { runbook: step() },
+            Event::StatusAsked { by: by(), channel: step(), scenarios: vec![] },
+            Event::Refused { who: step(), what: step(), why: step() },
+            Event::Noted { by: by(), text: step() },
+            Event::CardPosted { card: CardKind::Main, channel: step(), ts: step(), upto: 0 },
+            Event::CardFailed { card: CardKind::Main, why: step() },
+            Event::FormOpened { token: button(), purpose: FormPurpose::Done(step()), person: by() },
+            Event::Detected { runbook: step(), checked: vec![], streak: 0, since: None },
+            Event::RunPaused { why: step() },
+            Event::RunResumed { by: by() },
+            Event::RunVerified { ok: true, figures: vec![] },
+            Event::PreviewAsked { step: step() },
+            Event::PreviewFailed { step: step(), why: step() },
+            Event::VoteRefused { approval: approval(), who: step(), why: step() },
+            Event::Voted { approval: approval(), by: by() },
+            Event::Granted { approval: approval(), start_by: Millis(0) },
+            Event::Denied { approval: approval(), by: by(), reason: step() },
+            Event::Expired { approval: approval() },
+            Event::Voided { approval: approval(), why: step() },
+            Event::StepStarted { step: step(), execution: step(), digest: step() },
+            Event::StepEnded { step: step(), end: StepEnd::Done { verify: true }, rows: None },
+            Event::StepVerified { step: step(), ok: true, figures: vec![] },
+            Event::StepSkipped { step: step(), why: step() },
+            Event::StepSettled { step: step(), happened: true, how: step() },
+            Event::SettleClaimed { step: step(), by: by(), happened: true },
+            Event::PersonAsked { step: step(), done: button(), cannot: button() },
+            Event::PersonDid { step: step(), by: by(), evidence: step(), done: true },
+        ];
+        for event in all {
+            assert_eq!(serde_json::to_value(&event).unwrap()["kind"], event.kind());
+        }
     }
 }

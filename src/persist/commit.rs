@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
-use sqlx::AnyConnection;
-use sqlx::Executor;
+use serde::Serialize;
+use sqlx::{AnyConnection, AssertSqlSafe, Executor};
 
 use super::{Store, StoreError};
 use crate::model::effect::Effect;
@@ -13,21 +12,56 @@ use crate::model::id::{CaseId, EffectKey};
 use crate::model::time::Millis;
 use crate::model::world::{Open, Sample};
 
+/// Rows of one table on their way to the store: a JSON array of arrays, written as they come.
+#[derive(Debug, Default)]
+struct Rows {
+    text: Vec<u8>,
+    count: u64,
+    fault: Option<serde_json::Error>,
+}
+
+impl Rows {
+    fn push(&mut self, row: impl Serialize) {
+        self.text.push(if self.text.is_empty() { b'[' } else { b',' });
+        if let Err(e) = serde_json::to_writer(&mut self.text, &row) {
+            self.fault = Some(e);
+        }
+        self.count += 1;
+    }
+
+    fn of<R: Serialize>(rows: impl IntoIterator<Item = R>) -> Rows {
+        let mut all = Rows::default();
+        rows.into_iter().for_each(|row| all.push(row));
+        all
+    }
+
+    fn list(&self) -> Result<String, StoreError> {
+        let mut text = String::with_capacity(self.text.len() + 1);
+        match &self.fault {
+            Some(e) => return Err(StoreError::Refused(e.to_string())),
+            None => text.push_str(std::str::from_utf8(&self.text).map_err(|e| StoreError::Refused(e.to_string()))?),
+        }
+        text.push(']');
+        Ok(text)
+    }
+}
+
 /// Rows to store together. Each list is one statement; an empty list costs nothing.
 #[derive(Debug, Default)]
 pub struct Batch {
-    deliveries: Vec<Value>,
-    events: Vec<Value>,
+    deliveries: Rows,
+    events: Rows,
     /// One row per case: one statement must not touch a row twice. The last one counts.
-    snapshots: BTreeMap<CaseId, Value>,
-    incidents: BTreeMap<CaseId, Value>,
-    effects: BTreeMap<String, Value>,
-    finished: Vec<Value>,
-    handles: Vec<Value>,
+    snapshots: BTreeMap<CaseId, (u64, String, String)>,
+    incidents: BTreeMap<CaseId, (u64, String)>,
+    /// By key; the last one wins.
+    effects: BTreeMap<String, (CaseId, i64, Millis, String)>,
+    finished: Rows,
+    handles: Rows,
     /// Locks held after the batch, by whom and since when; those given back in it come off first.
     takes: BTreeMap<String, (CaseId, Millis)>,
     releases: BTreeSet<(String, CaseId)>,
-    samples: Vec<Value>,
+    samples: Rows,
 }
 
 /// Why a batch was not stored. Nothing of it was.
@@ -44,50 +78,46 @@ impl Batch {
     /// Whether there is anything to store.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.deliveries.is_empty()
-            && self.events.is_empty()
-            && self.effects.is_empty()
-            && self.finished.is_empty()
-            && self.samples.is_empty()
-            && self.handles.is_empty()
+        let rows = [&self.deliveries, &self.events, &self.finished, &self.samples, &self.handles];
+        self.effects.is_empty() && rows.iter().all(|r| r.count == 0)
     }
 
     /// The answer that a repeat of this delivery gets.
     pub fn delivery(&mut self, key: &str, at: Millis, reply: &str) {
-        self.deliveries.push(json!([key, at, reply]));
+        self.deliveries.push((key, at, reply));
     }
 
     /// An event with its place in the chain: `[payload, payload hash, hash]`.
     pub fn event(&mut self, case: &CaseId, seq: u64, at: Millis, kind: &str, chained: [&str; 3]) {
         let [payload, payload_hash, hash] = chained;
-        self.events.push(json!([case, seq, at, kind, payload, payload_hash, hash]));
+        self.events.push((case, seq, at, kind, payload, payload_hash, hash));
     }
 
     /// A case folded up to an event.
     pub fn snapshot(&mut self, case: &CaseId, seq: u64, hash: &str, state: &str) {
-        self.snapshots.insert(case.clone(), json!([case, seq, hash, state]));
+        self.snapshots.insert(case.clone(), (seq, hash.to_owned(), state.to_owned()));
     }
 
     /// An incident in short.
     pub fn incident(&mut self, open: &Open) {
         let summary = serde_json::to_string(open).unwrap_or_default();
-        self.incidents.insert(open.case.clone(), json!([open.case, open.number, summary]));
+        self.incidents.insert(open.case.clone(), (open.number, summary));
     }
 
     /// Something to do outside; the last of equal keys wins.
     pub fn effect(&mut self, case: &CaseId, effect: &Effect) {
         let act = serde_json::to_string(&effect.act).unwrap_or_default();
-        self.effects.insert(effect.key.0.clone(), json!([effect.key, case, effect.lane.number(), effect.due, act]));
+        self.effects.insert(effect.key.0.clone(), (case.clone(), effect.lane.number(), effect.due, act));
     }
 
     /// An effect that is over, unless it was asked for again since it was leased.
     pub fn finished(&mut self, key: &EffectKey, generation: i64) {
-        self.finished.push(json!([key, generation]));
+        self.finished.push((key, generation));
     }
 
     /// A handle that leads to a case.
     pub fn handle(&mut self, id: &str, case: &CaseId, at: Millis) {
-        self.handles.push(json!([id, case, at]));
+        self.handles.push((id, case, at));
     }
 
     /// A lock to take; the batch fails if another case holds it.
@@ -105,14 +135,14 @@ impl Batch {
 
     /// An observation of a scenario.
     pub fn sample(&mut self, id: &str, at: Millis, sample: &Sample) {
-        self.samples.push(json!([
+        self.samples.push((
             id,
-            sample.runbook,
+            &sample.runbook,
             at,
             sample.failing.map(i64::from),
             sample.streak.failures,
-            sample.streak.since
-        ]));
+            sample.streak.since,
+        ));
     }
 }
 
@@ -150,35 +180,65 @@ impl Store {
     }
 
     async fn transaction(&self, connection: &mut AnyConnection, batch: &Batch) -> Result<(), CommitError> {
+        let plan = batch.plan()?;
+        let takes = plan.iter().any(|(sql, ..)| *sql == TAKES);
+        if self.dialect.one_trip() && !takes {
+            return self.at_once(connection, plan).await;
+        }
         connection.execute(sqlx::raw_sql(self.dialect.begin())).await.map_err(classify)?;
-        let rows = |map: &BTreeMap<CaseId, Value>| map.values().cloned().collect::<Vec<_>>();
-        let (snapshots, incidents) = (rows(&batch.snapshots), rows(&batch.incidents));
-        let effects: Vec<Value> = batch.effects.values().cloned().collect();
-        let takes: Vec<Value> = batch.takes.iter().map(|(n, (c, at))| json!([n, c, at])).collect();
-        let releases: Vec<Value> = batch.releases.iter().map(|(n, c)| json!([n, c])).collect();
-        // What is over goes first: the same key may be asked for again in the same batch.
-        let plan: [(&str, &[Value]); 11] = [
-            (DELIVERIES, &batch.deliveries),
-            (EVENTS, &batch.events),
-            (FINISHED, &batch.finished),
-            (AGAIN, &batch.finished),
-            (EFFECTS, &effects),
-            (SNAPSHOTS, &snapshots),
-            (INCIDENTS, &incidents),
-            (HANDLES, &batch.handles),
-            (RELEASES, &releases),
-            (TAKES, &takes),
-            (SAMPLES, &batch.samples),
-        ];
-        for (sql, rows) in plan.into_iter().filter(|(_, rows)| !rows.is_empty()) {
-            let list = serde_json::to_string(rows).map_err(|e| StoreError::Refused(e.to_string()))?;
+        for (sql, list, count) in plan {
             let done = sqlx::query(self.text(sql)).bind(list).execute(&mut *connection).await.map_err(classify)?;
-            if sql == TAKES && done.rows_affected() != rows.len() as u64 {
+            if sql == TAKES && done.rows_affected() != count {
                 return Err(CommitError::Conflict("a lock is held".into()));
             }
         }
         connection.execute(sqlx::raw_sql("COMMIT")).await.map_err(classify)?;
         Ok(())
+    }
+
+    /// The same in one trip to the database: a trip costs more than most statements.
+    async fn at_once(&self, connection: &mut AnyConnection, plan: Plan) -> Result<(), CommitError> {
+        let mut sql = format!("{};\n", self.dialect.begin());
+        for (number, (part, ..)) in plan.iter().enumerate() {
+            let rows = self.dialect.rows().replace("$1", &format!("${}", number + 1));
+            sql.push_str(&part.replace("{rows}", &rows));
+            sql.push_str(";\n");
+        }
+        sql.push_str("COMMIT");
+        let query = plan.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |q, (_, list, _)| q.bind(list));
+        query.execute(connection).await.map_err(classify)?;
+        Ok(())
+    }
+}
+
+/// Statements in order, each with its rows and how many they are.
+type Plan = Vec<(&'static str, String, u64)>;
+
+impl Batch {
+    fn plan(&self) -> Result<Plan, StoreError> {
+        let effects = Rows::of(self.effects.iter().map(|(key, (case, lane, due, act))| (key, case, lane, due, act)));
+        let snapshots = Rows::of(self.snapshots.iter().map(|(case, (seq, hash, state))| (case, seq, hash, state)));
+        let incidents = Rows::of(self.incidents.iter().map(|(case, (number, summary))| (case, number, summary)));
+        let takes = Rows::of(self.takes.iter().map(|(name, (case, at))| (name, case, at)));
+        let releases = Rows::of(&self.releases);
+        // What is over goes first: the same key may be asked for again in the same batch.
+        let all = [
+            (DELIVERIES, &self.deliveries),
+            (EVENTS, &self.events),
+            (FINISHED, &self.finished),
+            (AGAIN, &self.finished),
+            (EFFECTS, &effects),
+            (SNAPSHOTS, &snapshots),
+            (INCIDENTS, &incidents),
+            (HANDLES, &self.handles),
+            (RELEASES, &releases),
+            (TAKES, &takes),
+            (SAMPLES, &self.samples),
+        ];
+        all.into_iter()
+            .filter(|(_, rows)| rows.count > 0)
+            .map(|(sql, rows)| Ok((sql, rows.list()?, rows.count)))
+            .collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Leases. Takes an owner and a time; gives effects that are due and that nobody else holds. Claims are
 //! conditional updates with a row count, never read-then-write.
 
+use std::collections::BTreeMap;
+
 use sqlx::Row;
 
 use super::{Store, StoreError};
@@ -90,15 +92,20 @@ impl Store {
         self.change(sql, (0, "", owner.unwrap_or_default())).await.map(|_| ())
     }
 
-    /// The next time at which an effect of any lane is due and free, if there is one.
+    /// For each lane that holds effects, the next time at which one of them is due and free.
     ///
     /// # Errors
     /// The store cannot be asked.
-    pub async fn next_due(&self) -> Result<Option<Millis>, StoreError> {
-        let row = sqlx::query("SELECT MIN(CASE WHEN lease_until > due THEN lease_until ELSE due END) FROM effects")
-            .fetch_one(self.readers())
-            .await?;
-        Ok(row.try_get::<Option<i64>, _>(0)?.map(Millis))
+    pub async fn due(&self) -> Result<BTreeMap<Lane, Millis>, StoreError> {
+        let sql =
+            "SELECT lane, MIN(CASE WHEN lease_until > due THEN lease_until ELSE due END) FROM effects GROUP BY lane";
+        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
+        let mut all = BTreeMap::new();
+        for row in &rows {
+            let (number, due): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            all.extend(Lane::ALL.into_iter().find(|l| l.number() == number).map(|lane| (lane, Millis(due))));
+        }
+        Ok(all)
     }
 
     async fn change(&self, sql: &'static str, binds: (i64, &str, &str)) -> Result<bool, StoreError> {

@@ -65,6 +65,7 @@ impl Store {
         let readers = AnyPoolOptions::new()
             .max_connections(4)
             .acquire_timeout(Duration::from_secs(2))
+            .test_before_acquire(dialect == Dialect::Postgres)
             .after_connect(move |c, _| {
                 Box::pin(async move { c.execute(sqlx::raw_sql(dialect.session())).await.map(|_| ()) })
             })

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::clock;
@@ -21,7 +22,7 @@ use crate::model::effect::{Act, Lane};
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::Reply;
 use crate::model::outcome::Outcome;
-use crate::model::time::Span;
+use crate::model::time::{Millis, Span};
 use crate::persist::{Leased, Store};
 use crate::post::rate::Gate;
 use crate::post::slack::client::SlackClient;
@@ -33,6 +34,8 @@ const LEASE: Span = Span::seconds(15);
 const RENEW: Duration = Duration::from_secs(5);
 /// The longest the worker sleeps without looking.
 const LOOK: Duration = Duration::from_secs(1);
+/// The shortest time between two looks: under load every commit rings, and one look serves many.
+const PACE: Duration = Duration::from_millis(5);
 
 /// Everything the worker works with.
 pub struct Worker {
@@ -75,19 +78,21 @@ pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
         Lane::ALL.into_iter().map(|l| (l, Arc::new(Semaphore::new(room(l))))).collect();
     let mut tasks = JoinSet::new();
     while !*stop.borrow() {
+        let looked = Instant::now();
+        let due = due(&worker, &rooms).await;
         let mut took = 0;
-        for lane in Lane::ALL {
+        for lane in due.iter().filter(|(_, at)| **at <= clock::now()).map(|(lane, _)| *lane) {
             took += take(&worker, lane, &rooms[&lane], &mut tasks).await;
         }
         while tasks.try_join_next().is_some() {}
         if took == 0 {
-            let pause = nap(&worker).await;
             tokio::select! {
                 () = worker.engine.work.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(nap(&due)) => {}
                 _ = stop.changed() => {}
             }
         }
+        tokio::time::sleep_until(looked + PACE).await;
     }
     while tasks.join_next().await.is_some() {}
     if let Err(e) = worker.store.end_leases(Some(&worker.owner)).await {
@@ -95,15 +100,22 @@ pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-async fn nap(worker: &Worker) -> Duration {
-    match worker.store.next_due().await {
-        Ok(Some(due)) => due.since(clock::now()).std().clamp(Duration::from_millis(5), LOOK),
-        Ok(None) => LOOK,
+/// When each lane that has work and room is next due. A full lane rings when it has room again.
+async fn due(worker: &Worker, rooms: &BTreeMap<Lane, Arc<Semaphore>>) -> BTreeMap<Lane, Millis> {
+    match worker.store.due().await {
+        Ok(mut due) => {
+            due.retain(|lane, _| rooms[lane].available_permits() > 0);
+            due
+        }
         Err(e) => {
             error!(error = %e, "the store cannot be asked for work");
-            LOOK
+            BTreeMap::new()
         }
     }
+}
+
+fn nap(due: &BTreeMap<Lane, Millis>) -> Duration {
+    due.values().min().map_or(LOOK, |at| at.since(clock::now()).std().clamp(PACE, LOOK))
 }
 
 async fn take(worker: &Arc<Worker>, lane: Lane, room: &Arc<Semaphore>, tasks: &mut JoinSet<()>) -> usize {

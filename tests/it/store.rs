@@ -97,8 +97,8 @@ fn put(stored: &mut Stored, batch: &mut Batch, event: &Event, at: Millis) {
     stored.case.apply(event, at).unwrap();
     let payload = serde_json::to_string(event).unwrap();
     let (kind, payload_hash) = (event.kind(), chain::payload(&payload));
-    let hash = chain::next(&stored.hash, stored.case.seq, at.0, &kind, &payload_hash);
-    batch.event(&stored.case.id, stored.case.seq, at, &kind, [&payload, &payload_hash, &hash]);
+    let hash = chain::next(&stored.hash, stored.case.seq, at.0, kind, &payload_hash);
+    batch.event(&stored.case.id, stored.case.seq, at, kind, [&payload, &payload_hash, &hash]);
     stored.hash = hash;
 }
 

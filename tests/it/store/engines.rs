@@ -166,8 +166,8 @@ async fn an_outcome_is_not_lost_to_an_engine_that_is_behind() {
     let identity = TargetIdentity { system: "1".into(), database: "d".into(), server: "s".into() };
     send(&a, &Delivery { key: "5".into(), input: came(&preview, Outcome::Previewed { rows, identity }) }).await;
     let history = store.history(&CaseId::incident(1), 0, 100).await.unwrap();
-    let kinds: Vec<String> = history.iter().map(|e| e.event.kind()).collect();
-    assert!(kinds.contains(&"approval_asked".to_owned()), "the preview was thrown away: {kinds:?}");
+    let kinds: Vec<&str> = history.iter().map(|e| e.event.kind()).collect();
+    assert!(kinds.contains(&"approval_asked"), "the preview was thrown away: {kinds:?}");
 }
 
 /// Identifiers and times, which differ from run to run, as words.
