@@ -3,9 +3,11 @@
 
 mod execute_sql;
 mod execute_sql_change;
+mod messages;
 mod post_rate;
 mod post_slack;
 mod practice_slack;
+mod properties;
 mod runbook_s8;
 mod status;
 mod story;
