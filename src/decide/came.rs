@@ -238,7 +238,7 @@ pub(crate) fn settled(draft: &mut Draft, cx: &mut Cx<'_>, happened: bool) {
     if happened {
         draft.happen(Event::RunResumed { by: PersonId("drbot".into()) });
     } else {
-        draft.happen(Event::RunPaused { why: "the step did not happen; `/dr next` asks for it again".into() });
+        draft.happen(Event::RunPaused { why: "the step did not happen".into() });
         advance::ended(draft);
     }
     advance(draft, cx);

@@ -50,7 +50,7 @@ pub fn line(event: &Event, roster: &Roster) -> Option<String> {
             counted(approval.action.preview.count(), "row"),
             approval.action.target
         ),
-        Event::VoteRefused { approval, who, why } => format!("{who} may not decide {}: {why}", approval.0),
+        Event::VoteRefused { approval, who, why } => format!("{who} was refused for {}: \"{why}\"", approval.0),
         Event::Voted { approval, by } => format!("{} agreed to {}", name(by), approval.0),
         Event::Granted { approval, .. } => format!("{} is approved", approval.0),
         Event::Denied { approval, by, reason } => format!("{} denied {}: {reason}", name(by), approval.0),

@@ -42,7 +42,9 @@ fn draw(case: &Case, roster: &Roster, now: Millis, buttons: bool) -> Message {
 }
 
 fn sign(incident: &Incident) -> &'static str {
-    let paused = |r: &Run| matches!(r.state, RunState::Paused(_));
+    // An unknown step is the loudest thing there is: it does not look like a quiet pause.
+    let unknown = |r: &Run| r.current().is_some_and(|(_, s)| s.phase == Phase::Unknown);
+    let paused = |r: &Run| matches!(r.state, RunState::Paused(_)) && !unknown(r);
     match (&incident.recovered, &incident.run) {
         (Some(_), _) => "✅",
         (None, Some(run)) if paused(run) => "🟡",

@@ -23,7 +23,8 @@ pub fn counted(n: u64, what: &str) -> String {
 /// How long it lasts against its objective: `12 min of 4 h RTO`, `5 h, OVER the RTO of 4 h`.
 #[must_use]
 pub fn against(elapsed: Span, objective: Span, name: &str) -> String {
-    let (took, limit) = (elapsed.human(), objective.human());
+    let took = if elapsed < Span::seconds(1) { "0 s".to_owned() } else { elapsed.human() };
+    let limit = objective.human();
     if elapsed > objective {
         format!("{took}, OVER the {name} of {limit}")
     } else {
