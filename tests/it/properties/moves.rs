@@ -65,7 +65,7 @@ fn work(engine: &Engine, roll: Roll) -> Option<Input> {
     let steps = ["start/", "preview/", "verify/", "probe/", "proof/"];
     let of_run = |k: &EffectKey| steps.iter().any(|p| k.0.starts_with(p));
     let (runs, others): (Vec<_>, Vec<_>) = engine.effects.iter().partition(|(k, _)| of_run(k));
-    let list = if runs.is_empty() || roll.a % 5 == 0 && !others.is_empty() { others } else { runs };
+    let list = if runs.is_empty() || roll.a.is_multiple_of(5) && !others.is_empty() { others } else { runs };
     pick(&list, roll.b).map(|(key, held)| outcome(engine, key, held, roll.c))
 }
 
@@ -92,7 +92,9 @@ fn outcome(engine: &Engine, key: &EffectKey, held: &Held, luck: usize) -> Input 
             Outcome::Ended(ended(luck))
         }
         Act::Probe(_) => Outcome::Probed { happened: [Some(true), Some(false), None][luck % 3], figure: "seen".into() },
-        Act::Render(card) if luck % 16 == 0 => Outcome::PostFailed { card: *card, why: "not_in_channel".into() },
+        Act::Render(card) if luck.is_multiple_of(16) => {
+            Outcome::PostFailed { card: *card, why: "not_in_channel".into() }
+        }
         Act::Render(card) => Outcome::Posted {
             card: *card,
             channel: "C1".into(),
@@ -160,11 +162,11 @@ fn people(engine: &Engine, roll: Roll) -> Input {
     let paused = matches!(run.state, RunState::Paused(_));
     match run.current() {
         Some((step, state)) if state.phase == Phase::Unknown => {
-            let settle = Command::Settle { step: step.id.clone(), happened: c % 3 != 0 };
+            let settle = Command::Settle { step: step.id.clone(), happened: !c.is_multiple_of(3) };
             said(b % 5, roll, number, settle)
         }
         Some((_, state)) if state.phase == Phase::Waiting => match &state.approval {
-            Some(a) if c % 8 == 0 => said(b % 4, roll, None, Command::Approve { id: a.id.0.clone() }),
+            Some(a) if c.is_multiple_of(8) => said(b % 4, roll, None, Command::Approve { id: a.id.0.clone() }),
             Some(a) if c % 8 == 1 => {
                 said(b, roll, None, Command::Deny { id: a.id.0.clone(), reason: "not now".into() })
             }
@@ -172,13 +174,13 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             None => start(),
         },
         Some((step, state)) if state.phase == Phase::Person => match &incident.person {
-            Some((_, done, cannot)) if c % 2 == 0 => {
-                click(engine, &open.case, if c % 8 == 0 { cannot } else { done }, roll)
+            Some((_, done, cannot)) if c.is_multiple_of(2) => {
+                click(engine, &open.case, if c.is_multiple_of(8) { cannot } else { done }, roll)
             }
             _ if c % 4 == 1 => fill(engine, roll),
             _ => said(b % 4, roll, number, Command::Done { step: step.id.clone(), evidence: "ticket 7".into() }),
         },
-        _ if paused && c % 4 != 0 => said(b % 4, roll, number, Command::Next),
+        _ if paused && !c.is_multiple_of(4) => said(b % 4, roll, number, Command::Next),
         _ if run.idle() => start(),
         _ => fill(engine, roll),
     }
@@ -207,12 +209,12 @@ fn fill(engine: &Engine, roll: Roll) -> Input {
 
 /// Any button of any time, pressed by anybody.
 fn press(engine: &Engine, roll: Roll) -> Input {
-    if roll.c % 3 == 0 {
+    if roll.c.is_multiple_of(3) {
         return fill(engine, roll);
     }
     let all: Vec<_> = engine.handles.iter().collect();
     match pick(&all, roll.a * 128 + roll.b) {
-        Some((handle, case)) if roll.c % 7 != 0 => click(engine, case, &ButtonId((*handle).clone()), roll),
+        Some((handle, case)) if !roll.c.is_multiple_of(7) => click(engine, case, &ButtonId((*handle).clone()), roll),
         _ => click(engine, &foreign(), &ButtonId(format!("{:032x}", roll.a)), roll),
     }
 }
@@ -236,10 +238,10 @@ fn chatter(engine: &Engine, roll: Roll) -> Input {
         8 => Command::Approve { id },
         9 => Command::Deny { id, reason: "no".into() },
         10 => Command::Done { step, evidence: "seen".into() },
-        11 => Command::Settle { step, happened: c % 2 == 0 },
+        11 => Command::Settle { step, happened: c.is_multiple_of(2) },
         12 => Command::Note { text: "customers informed".into() },
         13 => Command::Timeline,
-        _ if c % 3 == 0 => Command::Whoami,
+        _ if c.is_multiple_of(3) => Command::Whoami,
         _ if c % 3 == 1 => Command::Verify { id },
         _ => return Input::Said { by: speaker(b), place: place(roll), said: Err("Did you mean `/dr status`?".into()) },
     };
@@ -250,7 +252,7 @@ fn chatter(engine: &Engine, roll: Roll) -> Input {
 /// What should not come: outcomes of another kind, of old effects, for nothing; early timers; starts.
 fn odd(engine: &Engine, roll: Roll) -> Input {
     let Roll { a, b, c, .. } = roll;
-    let old = (a % 2 == 0).then(|| pick(&engine.over, b)).flatten().map(|(k, h)| (k.clone(), h.clone()));
+    let old = (a.is_multiple_of(2)).then(|| pick(&engine.over, b)).flatten().map(|(k, h)| (k.clone(), h.clone()));
     let all: Vec<_> = engine.effects.iter().collect();
     let any = pick(&all, b).map(|(k, h)| ((*k).clone(), (*h).clone()));
     let (key, held) = old.or(any).unwrap_or_else(|| {
@@ -275,7 +277,7 @@ fn odd(engine: &Engine, roll: Roll) -> Input {
 }
 
 fn stray(c: usize) -> Outcome {
-    let card = if c % 2 == 0 { CardKind::Main } else { CardKind::History };
+    let card = if c.is_multiple_of(2) { CardKind::Main } else { CardKind::History };
     match c % 8 {
         0 => Outcome::Checked(vec![Checked { id: "seen".into(), verdict: Verdict::Fail, figure: "9 seen".into() }]),
         1 => previewed(c / 8),
