@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::render;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::Event;
-use crate::model::id::EffectKey;
+use crate::model::id::{CaseId, EffectKey};
 use crate::model::run::{Phase, Run, RunState};
 use crate::model::runbook::{EffectClass, SqlWork, Step, Work};
 use crate::model::world::Guard;
@@ -88,7 +88,10 @@ fn start(draft: &mut Draft, cx: &mut Cx<'_>, run: &Run, step: &Step) {
             let lane = if job.digest.is_empty() { Lane::Step } else { Lane::Approval };
             draft.effect(key, lane, cx.now, Act::Start(Box::new(job)));
         }
-        Err(why) => pause(draft, &format!("`{}` could not be rendered: {why}", step.id)),
+        Err(why) => {
+            pause(draft, &format!("`{}` could not be rendered: {why}", step.id));
+            release(draft, run);
+        }
     }
 }
 
@@ -102,7 +105,10 @@ fn verify_step(draft: &mut Draft, cx: &mut Cx<'_>, at: (&Run, &Step), work: &Sql
             let key = key(draft, "verify", run);
             draft.effect(key, Lane::Step, cx.now, Act::Check(list));
         }
-        Err(why) => draft.happen(Event::StepVerified { step: step.id.clone(), ok: false, figures: vec![why] }),
+        Err(why) => {
+            draft.happen(Event::StepVerified { step: step.id.clone(), ok: false, figures: vec![why] });
+            advance(draft, cx);
+        }
     }
 }
 
@@ -110,11 +116,19 @@ fn verify_all(draft: &mut Draft, cx: &mut Cx<'_>, run: &Run) {
     draft.happen(Event::RunVerifying);
     match render::questions(&run.loaded.runbook.verify, &run.values) {
         Ok(list) => {
-            let key = EffectKey::of(&["proof", &draft.case.id.0, &run.id, &cx.ids.hex()]);
+            let key = draft.run().map(|r| proof_key(&draft.case.id, r)).unwrap_or_else(|| key(draft, "proof", run));
             draft.effect(key, Lane::Step, cx.now, Act::Check(list));
         }
-        Err(why) => draft.happen(Event::RunVerified { ok: false, figures: vec![why] }),
+        Err(why) => {
+            draft.happen(Event::RunVerified { ok: false, figures: vec![why] });
+            release(draft, run);
+        }
     }
+}
+
+/// The key of the verification that is under way: an answer to an earlier one is not taken for it.
+pub(crate) fn proof_key(case: &CaseId, run: &Run) -> EffectKey {
+    EffectKey::of(&["proof", &case.0, &run.id, &run.proofs.to_string()])
 }
 
 fn probe(draft: &mut Draft, cx: &mut Cx<'_>, run: &Run, work: &SqlWork) {

@@ -103,7 +103,7 @@ pub(crate) fn no_runbook(cx: &Cx<'_>, name: &str) -> String {
 pub(crate) fn verify(draft: &Draft, cx: &Cx<'_>, id: &str) -> Reply {
     let id = ApprovalId(id.to_owned());
     let found = draft.run().and_then(|r| r.approval(&id));
-    let Some(a) = found else { return private(approve::unknown_approval(&id)) };
+    let Some(a) = found else { return private(approve::not_now(draft, &id)) };
     let sound = a.action.digest() == a.digest;
     let votes: Vec<String> = a.votes.iter().map(|(p, at)| format!("{} at {}", cx.roster.name(p), at.clock())).collect();
     let facts = vec![

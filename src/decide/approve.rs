@@ -9,6 +9,7 @@ use crate::model::effect::{Act, AskForm, Lane};
 use crate::model::event::Event;
 use crate::model::id::EffectKey;
 use crate::model::inbound::{Click, Form, FormPurpose};
+use crate::model::incident::OpenForm;
 use crate::model::message::Reply;
 use crate::model::person::{Person, Speaker};
 use crate::model::time::Span;
@@ -120,8 +121,8 @@ fn open(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click, what: (AskForm, FormP
 
 /// A form of this case was sent.
 pub(crate) fn filled(draft: &mut Draft, cx: &mut Cx<'_>, form: &Form) -> Reply {
-    let known = draft.incident().and_then(|i| i.forms.get(&form.token)).cloned();
-    let Some((purpose, opened_by)) = known else {
+    let known = draft.incident().and_then(|i| i.forms.iter().find(|f| f.token == form.token)).cloned();
+    let Some(OpenForm { purpose, person: opened_by, .. }) = known else {
         return Reply::FormError(
             "This form was already used or is too old. Close it and press the button again.".into(),
         );
@@ -147,7 +148,7 @@ pub(crate) fn filled(draft: &mut Draft, cx: &mut Cx<'_>, form: &Form) -> Reply {
 
 /// One person agrees. Gives the text for them.
 pub(crate) fn vote(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, by: &Speaker) -> String {
-    let Some(approval) = find(draft, id) else { return unknown_approval(id) };
+    let Some(approval) = find(draft, id) else { return not_now(draft, id) };
     let person = match may_decide(draft, cx, &approval, by) {
         Ok(person) => person,
         Err(text) => return text,
@@ -173,7 +174,7 @@ pub(crate) fn vote(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, by: &Spe
 
 /// One person stops it. Gives the text for them.
 pub(crate) fn deny(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, said: (&Speaker, &str)) -> String {
-    let Some(approval) = find(draft, id) else { return unknown_approval(id) };
+    let Some(approval) = find(draft, id) else { return not_now(draft, id) };
     let person = match may_stop(draft, cx, &approval, said.0) {
         Ok(person) => person,
         Err(text) => return text,
@@ -284,6 +285,17 @@ pub(crate) fn nowhere(cx: &mut Cx<'_>, click: &Click) -> Decision {
 pub(crate) fn stranger() -> String {
     "drbot does not know you: your account is not in its roster, so you may not do this. Ask an owner to add you."
         .into()
+}
+
+/// An id that leads to this case, but to nothing that waits: an earlier attempt, or no approval at all.
+pub(crate) fn not_now(draft: &Draft, id: &ApprovalId) -> String {
+    match draft.incident() {
+        Some(incident) if id.0.len() == ApprovalId::LENGTH => format!(
+            "Approval `{}` is from an earlier attempt in INC-{}; nothing runs with it any more. The card shows what is asked now.",
+            id.0, incident.declared.number
+        ),
+        _ => unknown_approval(id),
+    }
 }
 
 pub(crate) fn unknown_approval(id: &ApprovalId) -> String {

@@ -12,8 +12,8 @@ use crate::model::expect::Rows;
 use crate::model::id::EffectKey;
 use crate::model::outcome::{Checked, Ended, Outcome, Verdict};
 use crate::model::person::PersonId;
-use crate::model::run::{Phase, Run};
-use crate::model::runbook::{SqlWork, Step, Work};
+use crate::model::run::{Phase, Run, RunState};
+use crate::model::runbook::{EffectClass, SqlWork, Step, Work};
 use crate::model::world::Sample;
 
 /// Most characters of statement and rows that one card shows whole.
@@ -22,6 +22,9 @@ const SHOWN: usize = 8_000;
 /// Moves the case by an outcome of one of its effects. An outcome that no longer fits (the step moved
 /// on) changes nothing.
 pub(crate) fn came(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outcome: &Outcome) {
+    if draft.case.body == Body::Empty {
+        return;
+    }
     match outcome {
         Outcome::Posted { card, channel, ts, upto, more } => posted(draft, cx, *card, (channel, ts, *upto, *more)),
         Outcome::PostFailed { card, why } => draft.happen(Event::CardFailed { card: *card, why: why.clone() }),
@@ -45,6 +48,14 @@ fn posted(draft: &mut Draft, cx: &Cx<'_>, card: CardKind, at: (&str, &str, u64, 
 /// The key of a detection says which runbook it asked for: `detect/CASE/RUNBOOK`.
 fn detected(draft: &mut Draft, cx: &Cx<'_>, effect: &EffectKey, checked: &[Checked]) {
     let Some(runbook) = effect.0.rsplit('/').next() else { return };
+    let asked = match &draft.case.body {
+        Body::Check(status) => status.found.contains_key(runbook),
+        Body::Watch(watch) => watch.runbook == runbook,
+        _ => false,
+    };
+    if !asked || *effect != EffectKey::of(&["detect", &draft.case.id.0, runbook]) {
+        return;
+    }
     let before = cx.world.streaks.get(runbook).copied().unwrap_or_default();
     let failing = verdict::failing(checked);
     let streak = verdict::streak(before, failing, cx.now);
@@ -92,8 +103,11 @@ pub(crate) fn watch_up(draft: &mut Draft, cx: &Cx<'_>, runbook: &str) {
 
 fn in_run(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outcome: &Outcome) {
     let Some(run) = draft.run().cloned() else { return };
-    if let (Outcome::Checked(checked), true) = (outcome, effect.0.starts_with("proof/")) {
-        return proved(draft, checked);
+    if let (Outcome::Checked(checked), RunState::Verifying) = (outcome, &run.state) {
+        if *effect == advance::proof_key(&draft.case.id, &run) {
+            proved(draft, checked);
+        }
+        return;
     }
     let Some((step, state)) = run.current() else { return };
     let expected =
@@ -148,6 +162,7 @@ fn previewed(
         ));
     }
     let asking = render::Asking {
+        case: &draft.case.id,
         rows,
         identity,
         policy: &cx.world.rules.version,
@@ -207,6 +222,10 @@ fn step_ended(draft: &mut Draft, cx: &mut Cx<'_>, step: &Step, ended: &Ended) {
         Ended::Done { rows } => (StepEnd::Done { verify }, Some(rows.clone())),
         Ended::NotStarted { why } => (StepEnd::NotStarted { why: why.clone() }, None),
         Ended::Failed { why } => (StepEnd::Failed { why: why.clone() }, None),
+        // A step that only reads may simply be asked again.
+        Ended::Unknown { why } if matches!(&step.work, Work::Sql(w) if w.effect == EffectClass::Observe) => {
+            (StepEnd::Failed { why: why.clone() }, None)
+        }
         Ended::Unknown { why } => (StepEnd::Unknown { why: why.clone() }, None),
     };
     draft.happen(Event::StepEnded { step: step.id.clone(), end, rows });
@@ -230,7 +249,7 @@ pub(crate) fn settled(draft: &mut Draft, cx: &mut Cx<'_>, happened: bool) {
     if happened {
         draft.happen(Event::RunResumed { by: PersonId("drbot".into()) });
     } else {
-        draft.happen(Event::RunPaused { why: "the step did not happen; `/dr next` asks for it again".into() });
+        draft.happen(Event::RunPaused { why: "the step did not happen".into() });
         advance::ended(draft);
     }
     advance(draft, cx);

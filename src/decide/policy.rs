@@ -43,7 +43,7 @@ impl Explanation {
             .map(|r| {
                 let who: Vec<_> = r.could.iter().map(|p| roster.name(p)).collect();
                 let who = if who.is_empty() { "nobody in the roster".to_owned() } else { who.join(" or ") };
-                format!("{} more with role {}: {who}", r.count - r.agreed.len(), r.role)
+                format!("{} more: {} ({who})", r.count - r.agreed.len(), r.role)
             })
             .collect();
         if open.is_empty() { "nobody more is needed".to_owned() } else { format!("needs {}", open.join(", and ")) }
@@ -158,6 +158,6 @@ mod tests {
     fn what_cannot_be_met_is_said() {
         let e = ask(&[("dba", 2)], &[]);
         assert!(!e.possible());
-        assert_eq!(e.text(&roster()), "needs 2 more with role dba: BOB");
+        assert_eq!(e.text(&roster()), "needs 2 more: dba (BOB)");
     }
 }

@@ -69,6 +69,7 @@ pub(crate) fn with_approved(work: &SqlWork, values: &Values, rows: &Rows) -> Val
 
 /// What an approval is about, from the preview that was just made.
 pub(crate) struct Asking<'a> {
+    pub(crate) case: &'a CaseId,
     pub(crate) rows: &'a Rows,
     pub(crate) identity: &'a TargetIdentity,
     pub(crate) policy: &'a str,
@@ -77,13 +78,14 @@ pub(crate) struct Asking<'a> {
 
 /// The exact action of the run's current step.
 pub(crate) fn action(run: &Run, step: &Step, work: &SqlWork, asking: &Asking<'_>) -> Result<Action, String> {
-    let attempt = run.current().map_or(1, |(_, s)| s.attempt);
+    let state = run.current().map(|(_, s)| s).ok_or("the run has no current step")?;
     let values = with_approved(work, &run.values, asking.rows);
     Ok(Action {
+        execution: place(asking.case, run, state),
         runbook: run.loaded.runbook.runbook.clone(),
         closure: run.loaded.closure.clone(),
         step: step.id.clone(),
-        attempt,
+        attempt: state.attempt,
         title: fill(&step.title, &run.values),
         risk: work.risk,
         effect: work.effect,
@@ -99,11 +101,16 @@ pub(crate) fn action(run: &Run, step: &Step, work: &SqlWork, asking: &Asking<'_>
     })
 }
 
+/// Where one execution belongs: incident, run, step, attempt.
+fn place(case: &CaseId, run: &Run, state: &StepRun) -> String {
+    format!("{}.{}.{}.{}", case.0, run.id, state.id, state.attempt)
+}
+
 /// The name of one execution in the target's ledger and activity view. It ends with the approval, since
 /// another installation, or a store that was made anew, counts its cases from one too.
 pub(crate) fn execution(case: &CaseId, run: &Run, state: &StepRun) -> String {
-    let name = format!("{}.{}.{}.{}", case.0, run.id, state.id, state.attempt);
-    state.approval.as_ref().map_or(name.clone(), |a| format!("{name}.{}", a.id.0))
+    let place = place(case, run, state);
+    state.approval.as_ref().map_or(place.clone(), |a| format!("{place}.{}", a.id.0))
 }
 
 /// What the worker is to run for the current step. A changing step takes everything from its approved

@@ -163,7 +163,11 @@ fn run(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, &BTreeM
     draft.guard(Guard::Take(lock));
     draft.happen(Event::RunStarted { id, loaded: Box::new(loaded.clone()), values, by: person.id.clone() });
     advance(draft, cx);
-    private(format!("Started in {}: {title}, {steps} steps. The incident's card shows each one.", number(draft)))
+    private(format!(
+        "Started in {}: {title}, {}. The incident's card shows each one.",
+        number(draft),
+        narrate::counted(steps as u64, "step")
+    ))
 }
 
 fn next(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person) -> Reply {

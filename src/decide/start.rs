@@ -9,7 +9,7 @@ use crate::model::event::{Event, StepEnd};
 use crate::model::id::EffectKey;
 use crate::model::message::Reply;
 use crate::model::run::{Phase, Run};
-use crate::model::runbook::{Step, Work};
+use crate::model::runbook::{EffectClass, Step, Work};
 
 /// Decides a request to start. `asked` holds the number of leases and the hash of the job in the store.
 pub(crate) fn starting(draft: &mut Draft, cx: &mut Cx<'_>, effect: (&EffectKey, i64), asked: (u32, &str)) -> Reply {
@@ -23,7 +23,7 @@ pub(crate) fn starting(draft: &mut Draft, cx: &mut Cx<'_>, effect: (&EffectKey, 
         return no(draft, "this start belongs to an earlier attempt");
     }
     let (attempt, hash) = asked;
-    let safe = state.approval.is_none();
+    let safe = matches!(&step.work, Work::Sql(w) if w.effect == EffectClass::Observe) && state.approval.is_none();
     match state.phase {
         Phase::Todo if safe => go(draft, &run, step, ""),
         Phase::Started if safe => Reply::Go,
@@ -81,6 +81,7 @@ fn still_agreed(draft: &Draft, cx: &Cx<'_>, at: (&Run, &Step), hash: &str) -> Re
         return Err("the runbook file was changed after this run started".into());
     }
     let asking = render::Asking {
+        case: &draft.case.id,
         rows: &approval.action.preview,
         identity: &approval.action.identity,
         policy: &approval.action.policy,

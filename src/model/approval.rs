@@ -25,6 +25,8 @@ pub struct TargetIdentity {
 /// Everything an approval is about. Its canonical JSON is what the digest covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
+    /// The one execution this may start: incident, run, step, attempt.
+    pub execution: String,
     pub runbook: String,
     pub closure: String,
     pub step: String,
@@ -60,10 +62,13 @@ impl Action {
 pub struct ApprovalId(pub String);
 
 impl ApprovalId {
+    /// How many digits name an approval.
+    pub const LENGTH: usize = 12;
+
     /// The id that belongs to a digest.
     #[must_use]
     pub fn of(digest: &str) -> ApprovalId {
-        ApprovalId(digest.chars().take(12).collect())
+        ApprovalId(digest.chars().take(ApprovalId::LENGTH).collect())
     }
 }
 

@@ -1,7 +1,5 @@
 //! The incident: its clocks, its card, its run. Takes events; gives the figures people ask for.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::event::{Declared, Event, Illegal};
@@ -22,10 +20,18 @@ pub struct Incident {
     pub runs: u32,
     pub notes: u64,
     pub last_note: Option<String>,
-    /// Open forms; at most `FORMS`, the oldest is forgotten.
-    pub forms: BTreeMap<ButtonId, (FormPurpose, PersonId)>,
+    /// Open forms, oldest first; at most `FORMS`, the oldest is forgotten.
+    pub forms: Vec<OpenForm>,
     /// Buttons of the current manual step: done, cannot.
     pub person: Option<(String, ButtonId, ButtonId)>,
+}
+
+/// A form that a person may still send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenForm {
+    pub token: ButtonId,
+    pub purpose: FormPurpose,
+    pub person: PersonId,
 }
 
 const FORMS: usize = 32;
@@ -42,7 +48,7 @@ impl Incident {
             runs: 0,
             notes: 0,
             last_note: None,
-            forms: BTreeMap::new(),
+            forms: Vec::new(),
             person: None,
         }
     }
@@ -67,9 +73,9 @@ impl Incident {
             Event::VoteRefused { .. } | Event::Refused { .. } => Ok(()),
             Event::FormOpened { token, purpose, person } => {
                 if self.forms.len() >= FORMS {
-                    self.forms.pop_first();
+                    self.forms.remove(0);
                 }
-                self.forms.insert(token.clone(), (purpose.clone(), person.clone()));
+                self.forms.push(OpenForm { token: token.clone(), purpose: purpose.clone(), person: person.clone() });
                 Ok(())
             }
             Event::RunStarted { id, loaded, values, by } if self.run.as_ref().is_none_or(Run::idle) => {
@@ -86,7 +92,9 @@ impl Incident {
         run.apply(event, at)?;
         match event {
             Event::PersonAsked { step, done, cannot } => {
-                self.person = Some((step.clone(), done.clone(), cannot.clone()))
+                // A form of an earlier attempt must not report this one.
+                self.forms.retain(|f| matches!(f.purpose, FormPurpose::Deny(_)));
+                self.person = Some((step.clone(), done.clone(), cannot.clone()));
             }
             Event::PersonDid { .. } | Event::RunResumed { .. } => self.person = None,
             Event::RunVerified { ok: true, .. } => self.recovered = Some(at),

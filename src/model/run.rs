@@ -25,6 +25,8 @@ pub struct Run {
     /// The step that is current; equal to the number of steps once all are through.
     pub at: usize,
     pub state: RunState,
+    /// How often the final verification was asked for.
+    pub proofs: u32,
     /// The figures of the final verification, once made.
     pub proof: Vec<String>,
 }
@@ -91,7 +93,7 @@ impl Run {
             claim: None,
         };
         let steps = loaded.runbook.steps.iter().map(blank).collect();
-        Run { id, loaded, values, by, started, steps, at: 0, state: RunState::Going, proof: Vec::new() }
+        Run { id, loaded, values, by, started, steps, at: 0, state: RunState::Going, proofs: 0, proof: Vec::new() }
     }
 
     /// The current step: its definition and where it stands.
@@ -127,7 +129,10 @@ impl Run {
         match event {
             Event::RunPaused { why } => self.set_state(RunState::Paused(why.clone())),
             Event::RunResumed { .. } if matches!(self.state, RunState::Paused(_)) => self.resume(),
-            Event::RunVerifying => self.set_state(RunState::Verifying),
+            Event::RunVerifying => {
+                self.proofs += 1;
+                self.set_state(RunState::Verifying)
+            }
             Event::RunVerified { ok, figures } if self.state == RunState::Verifying => {
                 self.proof.clone_from(figures);
                 self.state = if *ok {
@@ -227,7 +232,7 @@ impl Run {
 
     fn resume(&mut self) -> Result<(), Illegal> {
         self.state = RunState::Going;
-        if let Some(s) = self.steps.get_mut(self.at) {
+        if let Some(s) = self.steps.get_mut(self.at).filter(|s| s.phase != Phase::Todo) {
             s.phase = Phase::Todo;
             s.attempt += 1;
             s.approval = None;

@@ -57,7 +57,7 @@ pub struct Rules {
 }
 
 /// One observation of a scenario.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Sample {
     pub runbook: String,
     pub failing: Option<bool>,
@@ -65,7 +65,7 @@ pub struct Sample {
 }
 
 /// What must still be true at the commit; otherwise the decision is made again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Guard {
     /// The lock is free, and is taken by this commit.
     Take(String),
@@ -74,7 +74,7 @@ pub enum Guard {
 }
 
 /// What a decision consists of: all of it is committed together or not at all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Decision {
     pub events: Vec<Event>,
     pub effects: Vec<Effect>,

@@ -75,7 +75,7 @@ async fn denying_takes_a_reason() {
     let sent =
         world.slack.submit(&bob, &form.id, &[("text", "the import must finish first")]).await.expect("sent again");
     assert_eq!((sent.status, sent.body.as_str()), (200, ""));
-    let denied = world.see(|t| t.contains("INC-1") && t.contains("paused")).await;
+    let denied = world.see(|t| t.contains("INC-1") && t.contains("Paused")).await;
     assert_eq!(denied.ts, card.ts);
     assert!(buttons(&denied).is_empty());
     let history = world.see(|t| t.contains("Bob denied")).await;

@@ -93,7 +93,7 @@ async fn a_person_reports_with_evidence() {
     world.slack.click(&bob, CHANNEL, &card.ts, "Cannot").await.expect("the button");
     let form = world.slack.wait_view(&bob, LIMIT).await.expect("a form");
     world.slack.submit(&bob, &form.id, &[("text", "nobody answers")]).await.expect("sent");
-    let paused = world.see(|t| t.contains("INC-1") && t.contains("paused")).await;
+    let paused = world.see(|t| t.contains("INC-1") && t.contains("Paused")).await;
     assert!(buttons(&paused).is_empty() && plain_text(&paused).contains("nobody answers"), "{}", plain_text(&paused));
 
     world.say("alice", "next").await;

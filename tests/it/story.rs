@@ -28,7 +28,7 @@ async fn two_people_end_the_long_statements() {
     assert!(world.say("alice", "run database-performance").await.starts_with("Started in INC-1"));
     let card = world.see(|t| t.contains("INC-1") && t.contains("Exactly this runs")).await;
     let text = plain_text(&card);
-    assert!(text.contains("pg_cancel_backend") && text.contains("2 row(s)") && text.contains("Bob or Carol"), "{text}");
+    assert!(text.contains("pg_cancel_backend") && text.contains("2 rows") && text.contains("Bob or Carol"), "{text}");
 
     let answer = world.slack.click(&user("alice"), CHANNEL, &card.ts, "Approve").await.expect("the button is there");
     assert_eq!(answer.status, 200);

@@ -1,7 +1,7 @@
 //! The thread: one line per thing that happened. Takes events; gives lines, in chunks that fit a
 //! message.
 
-use super::Drawn;
+use super::{Drawn, counted};
 use crate::model::event::{Declared, Entry, Event, StepEnd};
 use crate::model::message::{Message, Part, Run};
 use crate::model::person::Roster;
@@ -31,7 +31,7 @@ pub fn line(event: &Event, roster: &Roster) -> Option<String> {
     let name = |p| roster.name(p);
     Some(match event {
         Event::Declared(d) => declared(d, roster),
-        Event::Noted { by, text } => format!("{}: {text}", name(by)),
+        Event::Noted { by, text } => format!("{} noted: {text}", name(by)),
         Event::Refused { who, what, why } => format!("refused {who}: {what} ({why})"),
         Event::Detected { runbook, checked, .. } => format!(
             "detection of {runbook}: {}",
@@ -39,18 +39,18 @@ pub fn line(event: &Event, roster: &Roster) -> Option<String> {
         ),
         Event::RunStarted { loaded, by, .. } => format!("{} started runbook {}", name(by), loaded.runbook.runbook),
         Event::RunPaused { why } => format!("paused: {why}"),
-        Event::RunResumed { by } => format!("{} let it go on", name(by)),
+        Event::RunResumed { by } => format!("{} resumed the run", name(by)),
         Event::RunVerified { ok: true, figures } => format!("verified, recovered: {}", figures.join("; ")),
         Event::RunVerified { ok: false, figures } => format!("verification did not pass: {}", figures.join("; ")),
-        Event::PreviewFailed { step, why } => format!("{step}: no preview: {why}"),
+        Event::PreviewFailed { step, why } => format!("{step}: could not list what it would touch: {why}"),
         Event::ApprovalAsked { approval } => format!(
-            "{}: approval {} asked, {} row(s) on {}",
+            "{}: approval {} asked, {} on {}",
             approval.action.step,
             approval.id.0,
-            approval.action.preview.count(),
+            counted(approval.action.preview.count(), "row"),
             approval.action.target
         ),
-        Event::VoteRefused { approval, who, why } => format!("{who} may not decide {}: {why}", approval.0),
+        Event::VoteRefused { approval, who, why } => format!("{who} was refused for {}: \"{why}\"", approval.0),
         Event::Voted { approval, by } => format!("{} agreed to {}", name(by), approval.0),
         Event::Granted { approval, .. } => format!("{} is approved", approval.0),
         Event::Denied { approval, by, reason } => format!("{} denied {}: {reason}", name(by), approval.0),
@@ -65,7 +65,7 @@ pub fn line(event: &Event, roster: &Roster) -> Option<String> {
         }
         Event::StepSkipped { step, why } => format!("{step}: skipped, {why}"),
         Event::StepSettled { step, happened, how } => {
-            format!("{step}: settled as {}, {how}", if *happened { "happened" } else { "not happened" })
+            format!("{step}: settled, it {} ({how})", if *happened { "happened" } else { "did not happen" })
         }
         Event::SettleClaimed { step, by, happened } => {
             format!("{step}: {} says it {}", name(by), if *happened { "happened" } else { "did not happen" })
@@ -98,7 +98,7 @@ fn declared(d: &Declared, roster: &Roster) -> String {
 
 fn ended(step: &str, end: &StepEnd, rows: u64) -> String {
     match end {
-        StepEnd::Done { .. } => format!("{step}: done, {rows} row(s)"),
+        StepEnd::Done { .. } => format!("{step}: done, {}", counted(rows, "row")),
         StepEnd::NotStarted { why } => format!("{step}: not started: {why}"),
         StepEnd::Failed { why } => format!("{step}: failed: {why}"),
         StepEnd::Unknown { why } => format!("{step}: UNKNOWN whether it happened: {why}"),

@@ -1,6 +1,7 @@
 //! The incident's card. Takes the case; gives one message that says how long it lasts, what is known,
 //! what runs, who must do what, and carries the buttons of the next action.
 
+use super::{against, counted};
 use crate::decide::policy;
 use crate::model::approval::{Approval, Standing};
 use crate::model::case::Case;
@@ -33,7 +34,7 @@ fn draw(case: &Case, roster: &Roster, now: Millis, buttons: bool) -> Message {
     let mut parts = vec![Part::Title(title.clone()), Part::Facts(clock(incident, roster, now))];
     if let Some(run) = &incident.run {
         parts.push(Part::Text(steps(run)));
-        parts.extend(asking(run, roster, buttons));
+        parts.extend(asking(run, roster, (now, buttons)));
         parts.extend(person(incident, run, buttons));
     }
     parts.push(Part::Text(vec![Text::Bold("Next: ".into()), Text::Plain(state.clone())]));
@@ -41,7 +42,9 @@ fn draw(case: &Case, roster: &Roster, now: Millis, buttons: bool) -> Message {
 }
 
 fn sign(incident: &Incident) -> &'static str {
-    let paused = |r: &Run| matches!(r.state, RunState::Paused(_));
+    // An unknown step is the loudest thing there is: it does not look like a quiet pause.
+    let unknown = |r: &Run| r.current().is_some_and(|(_, s)| s.phase == Phase::Unknown);
+    let paused = |r: &Run| matches!(r.state, RunState::Paused(_)) && !unknown(r);
     match (&incident.recovered, &incident.run) {
         (Some(_), _) => "✅",
         (None, Some(run)) if paused(run) => "🟡",
@@ -52,13 +55,9 @@ fn sign(incident: &Incident) -> &'static str {
 fn clock(incident: &Incident, roster: &Roster, now: Millis) -> Vec<(String, String)> {
     let d = &incident.declared;
     let elapsed = incident.elapsed(now);
-    let over = elapsed > d.objectives.rto;
     let word = if incident.recovered.is_some() { "Recovered after" } else { "Down for" };
     let mut facts = vec![
-        (
-            word.to_owned(),
-            format!("{} of {} RTO{}", elapsed.human(), d.objectives.rto.human(), if over { ": OVER" } else { "" }),
-        ),
+        (word.to_owned(), against(elapsed, d.objectives.rto, "RTO")),
         ("Tier".to_owned(), d.tier.to_string()),
         ("Began".to_owned(), d.began.clock()),
         ("Declared".to_owned(), format!("{} by {}", incident.declared_at.clock(), roster.name(&d.by))),
@@ -66,7 +65,7 @@ fn clock(incident: &Incident, roster: &Roster, now: Millis) -> Vec<(String, Stri
     if let Some(at) = incident.recovered {
         let repair = at.since(incident.declared_at);
         facts.push(("Recovered".to_owned(), at.clock()));
-        facts.push(("Time to repair".to_owned(), format!("{} of {} MTTR", repair.human(), d.objectives.mttr.human())));
+        facts.push(("Time to repair".to_owned(), against(repair, d.objectives.mttr, "MTTR")));
     }
     facts
 }
@@ -123,7 +122,8 @@ fn steps(run: &Run) -> Vec<Text> {
 
 /// The approval block: exactly what runs, on what, touching which rows, how it is undone, who may agree,
 /// until when, and how to decide by text.
-fn asking(run: &Run, roster: &Roster, buttons: bool) -> Vec<Part> {
+fn asking(run: &Run, roster: &Roster, shown: (Millis, bool)) -> Vec<Part> {
+    let (now, buttons) = shown;
     let waiting = run.current().filter(|(_, s)| matches!(s.phase, Phase::Waiting | Phase::Granted | Phase::Started));
     let Some(a) = waiting.and_then(|(_, s)| s.approval.as_ref()) else { return Vec::new() };
     let action = &a.action;
@@ -133,10 +133,10 @@ fn asking(run: &Run, roster: &Roster, buttons: bool) -> Vec<Part> {
         Part::Facts(approval_facts(a, roster)),
         Part::Text(vec![Text::Bold("Exactly this runs:".into())]),
         Part::Code(statement_text(&action.statement)),
-        Part::Text(vec![Text::Bold(format!("It touches {} row(s):", action.preview.count()))]),
+        Part::Text(vec![Text::Bold(format!("It touches {}:", counted(action.preview.count(), "row")))]),
         Part::Code(table(&action.preview)),
     ];
-    if a.standing == Standing::Open {
+    if a.standing == Standing::Open && now <= action.decide_by {
         if buttons {
             parts.push(Part::Buttons(vec![
                 Button { id: a.approve.clone(), label: "Approve".into(), style: Style::Primary },
@@ -194,24 +194,23 @@ fn person(incident: &Incident, run: &Run, buttons: bool) -> Vec<Part> {
 /// One sentence: what happens now, or who must do what.
 #[must_use]
 pub fn next_text(case: &Case, roster: &Roster) -> String {
-    let Some(incident) = case.incident() else { return "nothing is open here.".into() };
+    let Some(incident) = case.incident() else { return "Nothing is open here.".into() };
     let Some(run) = &incident.run else {
         let name = incident.declared.scenario.clone().unwrap_or_else(|| "RUNBOOK".into());
-        return format!("no runbook was started: /dr run {name}");
+        return format!("No runbook was started: /dr run {name}");
     };
     if let RunState::Succeeded { .. } = run.state {
-        return "recovered and verified; work through the checklist.".into();
+        return "Recovered and verified.".into();
     }
-    let Some((step, state)) = run.current() else { return "checking that everything is healthy again.".into() };
+    let Some((step, state)) = run.current() else { return "Checking that everything is healthy again.".into() };
     match (state.phase, &run.state) {
         (Phase::Unknown, _) => unknown_text(step, state, roster),
-        (_, RunState::Paused(why)) => format!("paused, {why}. /dr next tries again."),
-        (Phase::Waiting, _) => state
-            .approval
-            .as_ref()
-            .map_or_else(String::new, |a| format!("`{}` {}.", step.id, policy::of(a, roster).text(roster))),
-        (Phase::Person, _) => format!("a person must do `{}` and report it.", step.id),
-        (phase, _) => format!("`{}` is {}.", step.id, phase_word(phase)),
+        (_, RunState::Paused(why)) => format!("Paused: {why}. /dr next tries again."),
+        (Phase::Waiting, _) => state.approval.as_ref().map_or_else(String::new, |a| {
+            format!("`{}` waits for approval: {}.", step.id, policy::of(a, roster).text(roster))
+        }),
+        (Phase::Person, _) => format!("A person must do `{}` and report it.", step.id),
+        (phase, _) => format!("`{}`: {}.", step.id, phase_word(phase)),
     }
 }
 
@@ -222,7 +221,7 @@ fn unknown_text(step: &Step, state: &StepRun, roster: &Roster) -> String {
         .map(|(p, h)| format!(" {} says it {}.", roster.name(p), if *h { "happened" } else { "did not happen" }))
         .unwrap_or_default();
     format!(
-        "nobody can tell whether `{id}` happened; it will not be repeated. Look at the target, then two people type /dr settle {id} happened (or: not).{said}",
+        "Nobody can tell whether `{id}` happened; it will not be repeated. Look at the target; then two people type /dr settle {id} happened (or: not).{said}",
         id = step.id
     )
 }

@@ -11,8 +11,26 @@ use crate::model::event::Entry;
 use crate::model::message::Message;
 use crate::model::person::Roster;
 use crate::model::runbook::Catalog;
-use crate::model::time::Millis;
+use crate::model::time::{Millis, Span};
 use crate::model::world::World;
+
+/// `1 row`, `2 rows`.
+#[must_use]
+pub fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// How long it lasts against its objective: `12 min of 4 h RTO`, `5 h, OVER the RTO of 4 h`.
+#[must_use]
+pub fn against(elapsed: Span, objective: Span, name: &str) -> String {
+    let took = if elapsed < Span::seconds(1) { "0 s".to_owned() } else { elapsed.human() };
+    let limit = objective.human();
+    if elapsed > objective {
+        format!("{took}, OVER the {name} of {limit}")
+    } else {
+        format!("{took} of {limit} {name}")
+    }
+}
 
 /// Everything a card may be drawn from.
 pub struct Scene<'a> {

@@ -1,7 +1,7 @@
 //! The answer to `/dr status`. Takes the detections that are back; gives the card: open incidents by
 //! tier with their clocks, then every scenario with the figure that decided its light.
 
-use super::Scene;
+use super::{Scene, against};
 use crate::decide::verdict::{self, Light};
 use crate::model::case::Status;
 use crate::model::message::{Message, Part, Run};
@@ -66,15 +66,8 @@ fn incidents(scene: &Scene<'_>) -> Option<Part> {
     let mut runs = Vec::new();
     for o in open.iter().take(20) {
         let elapsed = scene.now.since(o.began);
-        let over = if elapsed > o.rto { " OVER RTO" } else { "" };
         runs.push(Run::Bold(format!("INC-{}", o.number)));
-        runs.push(Run::Plain(format!(
-            " tier {}  {}  {} of {} RTO{over}\n",
-            o.tier,
-            o.title,
-            elapsed.human(),
-            o.rto.human()
-        )));
+        runs.push(Run::Plain(format!(" tier {}  {}: down for {}\n", o.tier, o.title, against(elapsed, o.rto, "RTO"))));
     }
     if hidden > 0 {
         runs.push(Run::Plain(format!("and {hidden} more open incidents\n")));

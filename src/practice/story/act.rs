@@ -115,7 +115,7 @@ pub async fn declare(stage: &Stage, tally: &mut Tally, sabotaged: bool) -> Resul
             "Sabotage seen: the store did not know the repeat, so it was decided anew; the incident was open already.",
         );
     }
-    stage.see(|t, _| t.contains("INC-1") && t.contains("no runbook was started")).await?;
+    stage.see(|t, _| t.contains("INC-1") && t.contains("No runbook was started")).await?;
     let incidents = stage.stored("SELECT CAST(count(*) AS TEXT) FROM incidents").await?;
     tally.same("exactly one incident is open", "1", &incidents);
     Ok(())
@@ -138,7 +138,7 @@ pub async fn run(stage: &Stage, tally: &mut Tally, trouble: &Trouble) -> Result<
     expected.sort_unstable();
     tally.same("it lists the two sessions, and no other", &format!("{expected:?}"), &format!("{:?}", pids(&card)));
     tally.says("it says how it is undone", &text, &["none: the client may send the statement again"]);
-    tally.says("it says who may agree, and Alice is not among them", &text, &["with role responder: Bob or Carol"]);
+    tally.says("it says who may agree, and Alice is not among them", &text, &["responder (Bob or Carol)"]);
     Ok(card)
 }
 

@@ -40,7 +40,7 @@ pub async fn statement(stage: &Stage, tally: &mut Tally, first: &Message, troubl
     tally.note("Sabotage: in the bot's store pg_cancel_backend becomes pg_terminate_backend once it is approved.");
     tally.note("Bob reads the card and presses [Approve].");
     stage.slack.click(&user("Bob"), CHANNEL, &first.ts, "Approve").await?;
-    let over = |t: &str| t.contains("INC-1") && (t.contains("Next: paused") || t.contains("Recovered after"));
+    let over = |t: &str| t.contains("INC-1") && (t.contains("Next: Paused") || t.contains("Recovered after"));
     let card = stage
         .see(|t, m| {
             m.ts == first.ts && (over(t) || t.contains("Exactly this runs") && t.contains("pg_terminate_backend"))
@@ -51,7 +51,7 @@ pub async fn statement(stage: &Stage, tally: &mut Tally, first: &Message, troubl
     let changed = stage.stored("SELECT coalesce(group_concat(act, ';'), '') FROM sabotage").await?;
     tally.says("the sabotage is done: the stored statement was changed", &changed, &["pg_terminate_backend"]);
     tally.says("the approval is void, and the card says why", &text, &[VOID, "(not done)"]);
-    tally.says("the run is paused, and the card says how to go on", &text, &["Next: paused", "/dr next tries again"]);
+    tally.says("the run is paused, and the card says how to go on", &text, &["Next: Paused", "/dr next tries again"]);
     no_buttons(tally, &card);
     act::nothing_ran(stage, tally, "by the database's log nothing ran");
     let pids = trouble.long_pids();
@@ -68,12 +68,12 @@ pub async fn database(stage: &Stage, tally: &mut Tally, first: &Message) -> Resu
     tally.note("Sabotage: PostgreSQL is stopped.");
     tally.note("Bob reads the card and presses [Approve].");
     stage.slack.click(&user("Bob"), CHANNEL, &first.ts, "Approve").await?;
-    let card = stage.see(|t, m| m.ts == first.ts && (t.contains("Next: paused") || t.contains("UNKNOWN"))).await?;
+    let card = stage.see(|t, m| m.ts == first.ts && (t.contains("Next: Paused") || t.contains("UNKNOWN"))).await?;
     let text = plain_text(&card);
     tally.card("everybody reads, on the same card:", &text);
     tally.says("the step is not done, and the card says why", &text, &["(not done)", "could not connect to main-db"]);
     tally.claim("nothing is unknown", !text.contains("UNKNOWN") && !text.contains('❓'), "no unknown step", &text);
-    tally.says("the run is paused, and the card says how to go on", &text, &["Next: paused", "/dr next tries again"]);
+    tally.says("the run is paused, and the card says how to go on", &text, &["Next: Paused", "/dr next tries again"]);
     no_buttons(tally, &card);
     act::nothing_ran(stage, tally, "by the database's log nothing ran");
     let old: Vec<String> = stage.slack.messages(CHANNEL).into_iter().map(|m| m.ts).collect();

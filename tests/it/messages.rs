@@ -1,0 +1,210 @@
+//! Every message people read, as text: a change of wording shows up here. Written by
+//! `INSTA_UPDATE=always`, compared everywhere else.
+
+mod lines;
+
+use std::collections::BTreeMap;
+
+use drbot::decide::narrate::{self, Scene};
+use drbot::model::approval::TargetIdentity;
+use drbot::model::command::{Asked, Command};
+use drbot::model::effect::{Act, CardKind};
+use drbot::model::expect::Rows;
+use drbot::model::id::CaseId;
+use drbot::model::inbound::{Input, Place};
+use drbot::model::message::{Message, Part, Reply, Run};
+use drbot::model::outcome::{Checked, Ended, Outcome, Verdict};
+use drbot::model::time::Span;
+use drbot::model::world::Streak;
+
+use crate::properties::engine::Engine;
+use crate::properties::setting::{catalog, speaker};
+
+const ALICE: usize = 0;
+const BOB: usize = 1;
+const CAROL: usize = 2;
+
+/// A message as plain text, for snapshots.
+pub fn text(message: &Message) -> String {
+    let run = |r: &Run| match r {
+        Run::Plain(t) => t.clone(),
+        Run::Bold(t) => format!("*{t}*"),
+        Run::Code(t) => format!("`{t}`"),
+    };
+    let part = |p: &Part| match p {
+        Part::Title(t) => format!("# {t}"),
+        Part::Text(runs) => runs.iter().map(run).collect(),
+        Part::Facts(facts) => facts.iter().map(|(k, v)| format!("{k}: {v}")).collect::<Vec<_>>().join("\n"),
+        Part::Code(t) => format!("---\n{t}\n---"),
+        Part::Small(t) => format!("({t})"),
+        Part::Buttons(list) => list.iter().map(|b| format!("[{}]", b.label)).collect::<Vec<_>>().join(" "),
+        Part::Rule => "========".into(),
+    };
+    let all = message.parts.iter().map(part).collect::<Vec<_>>().join("\n");
+    let whole = format!("notify: {}\n\n{}", message.notify, all.replace("\n\n", "\n"));
+    for odd in ['\u{fe0f}', '\u{200d}', '\u{a0}'] {
+        assert!(!whole.contains(odd), "shown as an escape: {odd:?} in {whole}");
+    }
+    assert!(!whole.contains("(s)"), "{whole}");
+    whole
+}
+
+struct Story(Engine);
+
+impl Story {
+    fn new() -> Story {
+        Story(Engine::new(&[catalog("first edition"), catalog("second edition")]))
+    }
+
+    fn go(&mut self, input: &Input) -> Option<Reply> {
+        self.0.now = self.0.now.plus(Span::seconds(70));
+        self.0.step(input).unwrap_or_else(|e| panic!("{e}")).reply
+    }
+
+    fn say(&mut self, by: usize, command: Command) -> String {
+        let place = Place { channel: "C1".into(), reply: None };
+        let input = Input::Said { by: speaker(by), place, said: Ok(Asked { incident: None, command }) };
+        match self.go(&input) {
+            Some(Reply::Private(message)) => text(&message),
+            other => panic!("no answer: {other:?}"),
+        }
+    }
+
+    fn run(&mut self, runbook: &str) {
+        self.say(ALICE, Command::Declare { title: runbook.into() });
+        self.say(ALICE, Command::Run { runbook: runbook.into(), given: BTreeMap::new() });
+    }
+
+    /// The effect of this kind comes back.
+    fn came(&mut self, kind: &str, outcome: Outcome) {
+        let found = self.0.effects.iter().find(|(k, _)| k.0.starts_with(kind));
+        let (key, held) = found.unwrap_or_else(|| panic!("no effect {kind}"));
+        let (case, effect, generation) = (held.case.clone(), key.clone(), held.generation);
+        self.go(&Input::Came { case, effect, generation, outcome });
+    }
+
+    fn starting(&mut self) {
+        let found = self.0.effects.iter().find_map(|(k, h)| match &h.act {
+            Act::Start(job) => Some((k.clone(), h.clone(), job.hash())),
+            _ => None,
+        });
+        let (effect, held, digest) = found.expect("a start");
+        self.go(&Input::Starting { case: held.case, effect, generation: held.generation, attempt: 1, digest });
+    }
+
+    fn pass(&mut self, kind: &str) {
+        let one = Checked { id: "n".into(), verdict: Verdict::Pass, figure: "0 left".into() };
+        self.came(kind, Outcome::Checked(vec![one]));
+    }
+
+    fn approval(&self) -> String {
+        let mut ids = self.0.handles.keys().filter(|h| h.len() == 12);
+        ids.next().expect("an approval").clone()
+    }
+
+    fn card(&self, id: &str) -> String {
+        let scene = Scene {
+            case: &self.0.cases[&CaseId(id.into())].case,
+            world: &self.0.world,
+            catalog: self.0.catalog(),
+            roster: &self.0.roster,
+            now: self.0.now,
+        };
+        text(&narrate::card(&scene, CardKind::Main, &[]).expect("a card").message)
+    }
+}
+
+/// Rows as bad as they come: long, many columns, markup, nothing, several lines.
+fn worst() -> Outcome {
+    let cell = |t: &str| Some(t.to_owned());
+    let rows = vec![
+        vec![cell("101"), cell(&"select pg_sleep(1), ".repeat(12)), cell("<!channel> *bold* `code`"), None],
+        vec![cell("102"), cell("delete from bookings\nwhere true;\t-- oops"), cell(""), cell("Zoë 東京")],
+    ];
+    let columns = ["pid", "query", "application_name", "usename"].map(str::to_owned).to_vec();
+    Outcome::Previewed {
+        rows: Rows { columns, rows, beyond: 0 },
+        identity: TargetIdentity { system: "7300".into(), database: "booking".into(), server: "db-1:5432".into() },
+    }
+}
+
+#[test]
+fn the_card_of_a_changing_step() {
+    let mut s = Story::new();
+    s.say(ALICE, Command::Declare { title: "cancel".into() });
+    insta::assert_snapshot!("card_declared", s.card("inc-1"));
+    s.say(ALICE, Command::Run { runbook: "cancel".into(), given: BTreeMap::new() });
+    insta::assert_snapshot!("card_previewing", s.card("inc-1"));
+    s.came("preview/", worst());
+    insta::assert_snapshot!("card_waiting", s.card("inc-1"));
+    let id = s.approval();
+    insta::assert_snapshot!("answer_self", s.say(ALICE, Command::Approve { id: id.clone() }));
+    s.say(BOB, Command::Approve { id: id.clone() });
+    insta::assert_snapshot!("card_granted", s.card("inc-1"));
+    insta::assert_snapshot!("answer_verify", s.say(CAROL, Command::Verify { id }));
+    s.starting();
+    insta::assert_snapshot!("card_started", s.card("inc-1"));
+    s.came("start/", Outcome::Ended(Ended::Unknown { why: "the connection broke".into() }));
+    s.say(BOB, Command::Settle { step: "cancel".into(), happened: false });
+    insta::assert_snapshot!("card_unknown", s.card("inc-1"));
+    insta::assert_snapshot!("answer_settled", s.say(CAROL, Command::Settle { step: "cancel".into(), happened: false }));
+    insta::assert_snapshot!("card_paused", s.card("inc-1"));
+    insta::assert_snapshot!("answer_step", s.say(CAROL, Command::Show { step: Some("cancel".into()) }));
+    insta::assert_snapshot!("answer_timeline", s.say(CAROL, Command::Timeline));
+}
+
+#[test]
+fn the_card_of_manual_work_and_of_recovery() {
+    let mut s = Story::new();
+    s.run("hands");
+    insta::assert_snapshot!("card_manual", s.card("inc-1"));
+    s.say(BOB, Command::Declare { title: "quick".into() });
+    let run = Command::Run { runbook: "quick".into(), given: BTreeMap::new() };
+    let place = Place { channel: "C1".into(), reply: None };
+    s.go(&Input::Said { by: speaker(BOB), place, said: Ok(Asked { incident: Some(2), command: run }) });
+    s.starting();
+    s.came("start/", Outcome::Ended(Ended::Done { rows: Rows::default() }));
+    s.pass("proof/");
+    insta::assert_snapshot!("card_recovered", s.card("inc-2"));
+    insta::assert_snapshot!("answer_whoami", s.say(BOB, Command::Whoami));
+    insta::assert_snapshot!("answer_help", s.say(BOB, Command::Help { verb: None }));
+    insta::assert_snapshot!("answer_help_verb", s.say(BOB, Command::Help { verb: Some("settle".into()) }));
+}
+
+#[test]
+fn the_status_card() {
+    let mut s = Story::new();
+    s.say(ALICE, Command::Declare { title: "cancel".into() });
+    s.0.now = s.0.now.plus(Span::minutes(95));
+    s.say(BOB, Command::Declare { title: "The site is slow".into() });
+    s.0.world.streaks.insert("repair".into(), Streak { failures: 4, since: Some(s.0.now) });
+    s.say(CAROL, Command::Status);
+    let id = s.0.cases.keys().find(|c| c.0.starts_with("check-")).expect("a check").0.clone();
+    insta::assert_snapshot!("status_checking", s.card(&id));
+    let verdicts = [
+        ("quick", Verdict::Pass, "0 seen"),
+        ("cancel", Verdict::Fail, "3 seen"),
+        ("repair", Verdict::Fail, "12 seen"),
+        ("hands", Verdict::CouldNot, "could not connect to db within 5 s"),
+    ];
+    for (runbook, verdict, figure) in verdicts {
+        let one = Checked { id: "seen".into(), verdict, figure: figure.into() };
+        s.came(&format!("detect/{id}/{runbook}"), Outcome::Checked(vec![one]));
+    }
+    insta::assert_snapshot!("status_five_lights", s.card(&id));
+}
+
+#[test]
+fn every_event_has_its_line() {
+    let mut told = String::new();
+    let samples = lines::samples();
+    let places: std::collections::BTreeSet<usize> = samples.iter().map(lines::place).collect();
+    assert_eq!(places, (0..lines::KINDS).collect(), "every kind has its sample");
+    for event in samples {
+        let kind = event.kind();
+        let line = narrate::history::line(&event, &crate::properties::setting::roster(0));
+        assert_eq!(line.is_some(), narrate::history::tells(&event), "{kind}");
+        told.push_str(&format!("{kind}: {}\n", line.unwrap_or_else(|| "-".into())));
+    }
+    insta::assert_snapshot!("history_lines", told);
+}

@@ -1,0 +1,257 @@
+//! What must hold after every input, told without the help of the code that is judged: its own record of
+//! approvals, votes and claims, and its own reading of the policies.
+
+use std::collections::BTreeMap;
+
+use drbot::model::approval::{Approval, ApprovalId, Policy};
+use drbot::model::command::{Asked, Command};
+use drbot::model::effect::Act;
+use drbot::model::event::Event;
+use drbot::model::id::{CaseId, EffectKey};
+use drbot::model::inbound::Input;
+use drbot::model::message::Reply;
+use drbot::model::outcome::Outcome;
+use drbot::model::person::{PersonId, Speaker};
+use drbot::model::run::{Phase, Run, RunState};
+use drbot::model::runbook::{EffectClass, Work};
+use drbot::model::time::Millis;
+use drbot::model::world::Decision;
+
+use super::engine::Engine;
+use super::setting::satisfied;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum At {
+    Open,
+    Granted { start_by: Millis },
+    Started,
+    Closed,
+}
+
+struct Track {
+    case: CaseId,
+    step: String,
+    at: At,
+    digest: String,
+    requester: PersonId,
+    policy: Policy,
+    version: String,
+    decide_by: Millis,
+    votes: Vec<PersonId>,
+}
+
+#[derive(Default)]
+pub struct Judge {
+    approvals: BTreeMap<ApprovalId, Track>,
+    claims: BTreeMap<CaseId, BTreeMap<PersonId, bool>>,
+}
+
+type Verdict = Result<(), String>;
+
+fn must(holds: bool, what: &str) -> Verdict {
+    if holds { Ok(()) } else { Err(what.to_owned()) }
+}
+
+fn speaks(input: &Input) -> Option<&Speaker> {
+    match input {
+        Input::Said { by, .. } => Some(by),
+        Input::Clicked(click) => Some(&click.by),
+        Input::Filled(form) => Some(&form.by),
+        _ => None,
+    }
+}
+
+fn run_of<'a>(engine: &'a Engine, id: &CaseId) -> Option<&'a Run> {
+    engine.cases.get(id)?.case.incident()?.run.as_ref()
+}
+
+impl Judge {
+    /// Before an event of a decision is applied.
+    pub fn event(&mut self, engine: &Engine, id: &CaseId, event: &Event, input: &Input) -> Verdict {
+        self.unknown(engine, id, event, input)?;
+        match event {
+            Event::ApprovalAsked { approval } => self.asked(id, approval),
+            Event::Voted { approval, by } => self.voted(engine, approval, by, input),
+            Event::Granted { approval, start_by } => self.granted(engine, approval, *start_by),
+            Event::Denied { approval, .. } | Event::Expired { approval } | Event::Voided { approval, .. } => {
+                let track = self.approvals.get_mut(approval).ok_or("closes an approval nobody asked for")?;
+                must(matches!(track.at, At::Open | At::Granted { .. }), "closes an approval that is over")?;
+                track.at = At::Closed;
+                Ok(())
+            }
+            Event::StepStarted { step, digest, .. } => self.started(engine, (id, step), digest, input),
+            _ => Ok(()),
+        }
+    }
+
+    fn asked(&mut self, id: &CaseId, approval: &Approval) -> Verdict {
+        must(approval.action.digest() == approval.digest, "the digest is not the action's")?;
+        let track = Track {
+            case: id.clone(),
+            step: approval.action.step.clone(),
+            at: At::Open,
+            digest: approval.digest.clone(),
+            requester: approval.action.requester.clone(),
+            policy: approval.policy.clone(),
+            version: approval.action.policy.clone(),
+            decide_by: approval.action.decide_by,
+            votes: Vec::new(),
+        };
+        must(self.approvals.insert(approval.id.clone(), track).is_none(), "one approval id was asked twice")
+    }
+
+    fn voted(&mut self, engine: &Engine, id: &ApprovalId, by: &PersonId, input: &Input) -> Verdict {
+        let track = self.approvals.get_mut(id).ok_or("a vote for an approval nobody asked for")?;
+        must(track.at == At::Open, "a vote for an approval that is decided")?;
+        must(*by != track.requester, "the requester voted")?;
+        let person = speaks(input).and_then(|s| engine.roster.person(s)).ok_or("a vote without a person")?;
+        must(person.id == *by, "a vote by somebody who did not speak")?;
+        must(person.roles.iter().any(|r| track.policy.all_of.iter().any(|q| q.role == *r)), "a vote without a role")?;
+        must(!track.votes.contains(by), "one person voted twice")?;
+        track.votes.push(by.clone());
+        Ok(())
+    }
+
+    fn granted(&mut self, engine: &Engine, id: &ApprovalId, start_by: Millis) -> Verdict {
+        let track = self.approvals.get_mut(id).ok_or("grants an approval nobody asked for")?;
+        must(track.at == At::Open, "grants an approval that is decided")?;
+        must(engine.now <= track.decide_by, "granted too late")?;
+        must(start_by == engine.now.plus(engine.world.rules.start_within), "another time to start than the rules say")?;
+        must(track.version == engine.world.rules.version, "granted under other rules")?;
+        must(satisfied(&track.policy, &track.requester, &track.votes, &engine.roster), "granted by too few")?;
+        track.at = At::Granted { start_by };
+        Ok(())
+    }
+
+    /// A changing step starts only with its one granted approval, in time, and as the stored job says.
+    fn started(&mut self, engine: &Engine, what: (&CaseId, &str), digest: &str, input: &Input) -> Verdict {
+        let (id, step) = what;
+        let run = run_of(engine, id).ok_or("a start without a run")?;
+        let (definition, _) = run.current().ok_or("a start without a step")?;
+        let Input::Starting { effect, digest: hash, .. } = input else { return Err("started unasked".into()) };
+        let Work::Sql(work) = &definition.work else { return Err("started a manual step".into()) };
+        if work.effect == EffectClass::Observe {
+            return must(digest.is_empty(), "a step that reads has a digest");
+        }
+        let job = engine.job(effect).ok_or("started without a stored job")?;
+        must(job.hash() == *hash, "started another job than the stored one")?;
+        must(job.digest == digest, "the job is not the approved one")?;
+        let mut granted = self.approvals.values_mut().filter(|t| t.case == *id && t.step == step && t.digest == digest);
+        let track = granted.next().ok_or("started without an approval")?;
+        let At::Granted { start_by } = track.at else { return Err("started without a granted approval".into()) };
+        must(engine.now <= start_by, "started too late")?;
+        must(track.version == engine.world.rules.version, "started under other rules")?;
+        must(satisfied(&track.policy, &track.requester, &track.votes, &engine.roster), "started though too few agree")?;
+        let closure = engine.catalog().runbooks.get(&run.loaded.runbook.runbook).map(|l| l.closure.as_str());
+        must(closure == Some(run.loaded.closure.as_str()), "started though the runbook changed")?;
+        track.at = At::Started;
+        Ok(())
+    }
+
+    /// Unknown is left by nothing but a probe's answer or two persons who say the same.
+    fn unknown(&mut self, engine: &Engine, id: &CaseId, event: &Event, input: &Input) -> Verdict {
+        let unknown = run_of(engine, id).filter(|r| r.steps.iter().any(|s| s.phase == Phase::Unknown));
+        let Some(run) = unknown else {
+            self.claims.remove(id);
+            return Ok(());
+        };
+        match event {
+            Event::SettleClaimed { by, happened, .. } => {
+                let person = speaks(input).and_then(|s| engine.roster.person(s)).ok_or("a claim without a person")?;
+                must(person.id == *by, "a claim by somebody who did not speak")?;
+                self.claims.entry(id.clone()).or_default().insert(by.clone(), *happened);
+                Ok(())
+            }
+            Event::StepSettled { happened, .. } => self.settled(engine, (id, run), *happened, input),
+            Event::RunPaused { .. }
+            | Event::Noted { .. }
+            | Event::CardPosted { .. }
+            | Event::CardFailed { .. }
+            | Event::FormOpened { .. }
+            | Event::VoteRefused { .. }
+            | Event::Refused { .. } => Ok(()),
+            other => Err(format!("{} while a step is unknown", other.kind())),
+        }
+    }
+
+    fn settled(&self, engine: &Engine, at: (&CaseId, &Run), happened: bool, input: &Input) -> Verdict {
+        let (id, run) = at;
+        let (step, state) = run.current().ok_or("settled without a step")?;
+        match input {
+            Input::Came { effect, outcome: Outcome::Probed { happened: Some(answer), .. }, .. } => {
+                let own = EffectKey::of(&["probe", &id.0, &run.id, &step.id, &state.attempt.to_string()]);
+                must(*effect == own, "settled by another probe")?;
+                must(*answer == happened, "settled against the probe")
+            }
+            Input::Said { by, said: Ok(Asked { command: Command::Settle { happened: said, .. }, .. }), .. } => {
+                let person = engine.roster.person(by).ok_or("settled by a stranger")?;
+                let claims = self.claims.get(id).ok_or("settled by one person")?;
+                must(*said == happened, "settled against what was said")?;
+                must(claims.iter().any(|(p, c)| *p != person.id && *c == happened), "settled by one person")
+            }
+            _ => Err("settled by neither a probe nor people".into()),
+        }
+    }
+
+    /// After a whole decision was applied.
+    pub fn after(&mut self, engine: &Engine, input: &Input, decision: &Decision) -> Verdict {
+        serde_json::to_string(decision).map_err(|e| e.to_string())?;
+        let reply = decision.reply.as_ref();
+        if let Some(Reply::Private(message)) = reply {
+            must(!message.notify.contains("a state it does not know"), &message.notify)?;
+        }
+        self.answered(input, decision)?;
+        self.allowed(engine, input, decision)?;
+        locks(engine)
+    }
+
+    /// Nobody speaks into silence.
+    fn answered(&self, input: &Input, decision: &Decision) -> Verdict {
+        let told = |who: &Speaker| {
+            decision
+                .effects
+                .iter()
+                .any(|e| matches!(&e.act, Act::Tell { to, message, .. } if to == who && !message.notify.is_empty()))
+        };
+        let holds = match (input, &decision.reply) {
+            (Input::Said { .. }, Some(Reply::Private(m))) => !m.notify.is_empty() && !m.parts.is_empty(),
+            (Input::Filled(_), Some(Reply::FormError(text))) => !text.is_empty(),
+            (Input::Filled(form), _) => told(&form.by),
+            (Input::Clicked(click), _) => {
+                let asks = |a: &Act| matches!(a, Act::Ask { trigger, .. } if *trigger == click.trigger);
+                told(&click.by) || decision.effects.iter().any(|e| asks(&e.act))
+            }
+            (Input::Said { .. }, _) => false,
+            _ => true,
+        };
+        must(holds, "somebody got no answer")
+    }
+
+    /// Leave to start is given once per approval: with the start itself.
+    fn allowed(&self, engine: &Engine, input: &Input, decision: &Decision) -> Verdict {
+        let (Input::Starting { case, .. }, Some(Reply::Go)) = (input, &decision.reply) else { return Ok(()) };
+        if decision.events.iter().any(|e| matches!(e, Event::StepStarted { .. })) {
+            return Ok(());
+        }
+        let work = run_of(engine, case).and_then(|r| r.current()).map(|(s, _)| &s.work);
+        let reads = matches!(work, Some(Work::Sql(w)) if w.effect == EffectClass::Observe);
+        must(reads, "leave to start a change a second time")
+    }
+}
+
+/// The lock of a runbook is held exactly by the incident in which it goes on or may have happened.
+fn locks(engine: &Engine) -> Verdict {
+    let mut wanted = BTreeMap::new();
+    for (id, stream) in &engine.cases {
+        let Some(run) = stream.case.incident().and_then(|i| i.run.as_ref()) else { continue };
+        let unknown = run.steps.iter().any(|s| s.phase == Phase::Unknown);
+        if unknown || matches!(run.state, RunState::Going | RunState::Verifying) {
+            wanted.insert(format!("run/{}", run.loaded.runbook.runbook), id.clone());
+        }
+    }
+    if engine.world.locks == wanted {
+        Ok(())
+    } else {
+        Err(format!("locks are {:?} and should be {wanted:?}", engine.world.locks))
+    }
+}
