@@ -131,10 +131,18 @@ pub(crate) fn proof_key(case: &CaseId, run: &Run) -> EffectKey {
     EffectKey::of(&["proof", &case.0, &run.id, &run.proofs.to_string()])
 }
 
-fn probe(draft: &mut Draft, cx: &mut Cx<'_>, run: &Run, work: &SqlWork) {
-    if let Some(probe) = render::probe(&draft.case.id, run, work) {
-        let key = key(draft, "probe", run);
-        draft.effect(key, Lane::Step, cx.now, Act::Probe(Box::new(probe)));
+fn probe(draft: &mut Draft, cx: &mut Cx<'_>, run: &Run, work: &SqlWork) -> bool {
+    let Some(probe) = render::probe(&draft.case.id, run, work) else { return false };
+    let key = key(draft, "probe", run);
+    draft.effect(key, Lane::Step, cx.now, Act::Probe(Box::new(probe)));
+    true
+}
+
+/// Asks once more whether the unknown step happened; false if there is no way to ask.
+pub(crate) fn probe_again(draft: &mut Draft, cx: &mut Cx<'_>, run: &Run) -> bool {
+    match run.current().map(|(step, _)| &step.work) {
+        Some(Work::Sql(work)) => probe(draft, cx, run, work),
+        _ => false,
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Requirement {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     pub requirements: Vec<Requirement>,
+    /// Whether all of the roster's others together could meet it.
+    pub chance: bool,
 }
 
 impl Explanation {
@@ -30,7 +32,7 @@ impl Explanation {
     /// Whether the people who could still agree are enough.
     #[must_use]
     pub fn possible(&self) -> bool {
-        !self.requirements.is_empty() && self.requirements.iter().all(|r| r.agreed.len() + r.could.len() >= r.count)
+        !self.requirements.is_empty() && self.chance
     }
 
     /// `needs 1 more: dba (Bob or Carol)`.
@@ -51,28 +53,68 @@ impl Explanation {
 }
 
 /// Holds a policy against votes. Only persons of the roster with the role count, never the requester,
-/// each once. A person with two of the roles fills one requirement only.
+/// each once: a person with two of the roles fills one requirement, whichever lets most be met.
 #[must_use]
 pub fn explain(policy: &Policy, requester: &PersonId, votes: &[PersonId], roster: &Roster) -> Explanation {
-    let counts = |p: &&Person| p.id != *requester;
-    let mut used: Vec<PersonId> = Vec::new();
-    let mut requirements = Vec::new();
-    for quorum in &policy.all_of {
-        let holders: Vec<&Person> =
-            roster.people.iter().filter(counts).filter(|p| p.roles.contains(&quorum.role)).collect();
-        let count = quorum.count as usize;
-        let agreed: Vec<PersonId> = holders
+    let others: Vec<&Person> = roster.people.iter().filter(|p| p.id != *requester).collect();
+    let voters: Vec<&Person> = others.iter().copied().filter(|p| votes.contains(&p.id)).collect();
+    let places: Vec<usize> = policy
+        .all_of
+        .iter()
+        .enumerate()
+        .flat_map(|(i, q)| std::iter::repeat_n(i, q.count.min(MOST) as usize))
+        .collect();
+    let fits = |place: usize, person: &Person| person.roles.contains(&policy.all_of[places[place]].role);
+    let agreed = seat(places.len(), &voters, fits);
+    let chance = seat(places.len(), &others, fits).iter().all(Option::is_some);
+    let requirements = policy.all_of.iter().enumerate().map(|(i, quorum)| Requirement {
+        role: quorum.role.clone(),
+        count: quorum.count as usize,
+        agreed: places
             .iter()
-            .map(|p| &p.id)
-            .filter(|p| votes.contains(p) && !used.contains(p))
-            .take(count)
-            .cloned()
-            .collect();
-        used.extend(agreed.iter().cloned());
-        let could = holders.iter().map(|p| &p.id).filter(|p| !votes.contains(p)).cloned().collect();
-        requirements.push(Requirement { role: quorum.role.clone(), count, agreed, could });
+            .zip(&agreed)
+            .filter(|(place, _)| **place == i)
+            .filter_map(|(_, who)| who.map(|w| voters[w].id.clone()))
+            .collect(),
+        could: others
+            .iter()
+            .filter(|p| p.roles.contains(&quorum.role) && !votes.contains(&p.id))
+            .map(|p| p.id.clone())
+            .collect(),
+    });
+    Explanation { requirements: requirements.collect(), chance }
+}
+
+/// The largest count of one role that is looked at; more people than that never agree in time.
+const MOST: u32 = 16;
+
+/// Gives each place a person who fits, as many places as possible, nobody twice (augmenting paths).
+fn seat(places: usize, people: &[&Person], fits: impl Fn(usize, &Person) -> bool) -> Vec<Option<usize>> {
+    fn find(
+        place: usize,
+        seen: &mut [bool],
+        seated: &mut [Option<usize>],
+        fits: &dyn Fn(usize, usize) -> bool,
+    ) -> bool {
+        for person in 0..seen.len() {
+            if seen[person] || !fits(place, person) {
+                continue;
+            }
+            seen[person] = true;
+            let held = seated.iter().position(|s| *s == Some(person));
+            if held.is_none_or(|other| find(other, seen, seated, fits)) {
+                seated[place] = Some(person);
+                return true;
+            }
+        }
+        false
     }
-    Explanation { requirements }
+    let mut seated = vec![None; places];
+    let fits = |place: usize, person: usize| fits(place, people[person]);
+    for place in 0..places {
+        find(place, &mut vec![false; people.len()], &mut seated, &fits);
+    }
+    seated
 }
 
 /// The explanation of an approval as it stands.
@@ -146,6 +188,8 @@ mod tests {
     fn one_person_fills_one_requirement() {
         assert!(!ask(&[("dba", 1), ("owner", 1)], &["bob"]).met());
         assert!(ask(&[("dba", 1), ("owner", 1)], &["bob", "carol"]).met());
+        assert!(ask(&[("owner", 1), ("dba", 1)], &["bob", "carol"]).met(), "whichever role comes first");
+        assert!(!ask(&[("dba", 1), ("owner", 2)], &["bob", "carol"]).possible(), "Bob cannot be two people");
     }
 
     #[test]

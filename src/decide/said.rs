@@ -178,7 +178,9 @@ fn next(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person) -> Reply {
     };
     let RunState::Paused(_) = &run.state else { return private(narrate::incident::next_text(&draft.case, cx.roster)) };
     if run.current().is_some_and(|(_, s)| s.phase == Phase::Unknown) {
-        return private(narrate::incident::next_text(&draft.case, cx.roster));
+        let asked = advance::probe_again(draft, cx, &run);
+        let text = narrate::incident::next_text(&draft.case, cx.roster);
+        return private(if asked { format!("Asking the target again. {text}") } else { text });
     }
     let lock = advance::lock(&run.loaded.runbook.runbook);
     if let Some(holder) = cx.world.locks.get(&lock).filter(|c| **c != draft.case.id) {

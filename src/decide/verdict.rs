@@ -87,7 +87,14 @@ pub fn figures(checked: &[Checked]) -> Vec<String> {
     let worst =
         [Verdict::Fail, Verdict::CouldNot, Verdict::Pass].into_iter().find(|v| checked.iter().any(|c| c.verdict == *v));
     let decided = |c: &&Checked| Some(c.verdict) == worst || c.verdict == Verdict::CouldNot;
-    checked.iter().filter(decided).map(|c| c.figure.clone()).collect()
+    let mut figures: Vec<String> = Vec::new();
+    for check in checked.iter().filter(decided) {
+        // One lost connection is the same news for every check that needed it.
+        if !figures.contains(&check.figure) {
+            figures.push(check.figure.clone());
+        }
+    }
+    figures
 }
 
 #[cfg(test)]

@@ -60,8 +60,25 @@ impl Message {
     #[must_use]
     pub fn text(text: impl Into<String>) -> Message {
         let text = text.into();
-        Message { notify: text.clone(), parts: vec![Part::Text(vec![Run::Plain(text)])] }
+        Message { parts: vec![Part::Text(runs(&text))], notify: text }
     }
+}
+
+/// A text with `code` between backticks as runs; a backtick without its partner stays as it is.
+#[must_use]
+pub fn runs(text: &str) -> Vec<Run> {
+    let pieces: Vec<&str> = text.split('`').collect();
+    let whole = pieces.len() % 2 == 1;
+    let mut runs = Vec::new();
+    for (i, piece) in pieces.iter().enumerate() {
+        match (whole && i % 2 == 1, piece.is_empty()) {
+            (_, true) => {}
+            (true, false) => runs.push(Run::Code((*piece).to_owned())),
+            (false, false) if whole => runs.push(Run::Plain((*piece).to_owned())),
+            (false, false) => return vec![Run::Plain(text.to_owned())],
+        }
+    }
+    if runs.is_empty() { vec![Run::Plain(text.to_owned())] } else { runs }
 }
 
 /// What goes back to the person who spoke, in the answer to their request.

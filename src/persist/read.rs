@@ -193,7 +193,10 @@ impl Store {
     /// The store cannot be asked.
     pub async fn trim(&self, before: Millis) -> Result<(), StoreError> {
         let mut writer = self.write().await;
-        for sql in ["DELETE FROM deliveries WHERE at < $1", "DELETE FROM samples WHERE at < $1"] {
+        for sql in [
+            "DELETE FROM deliveries WHERE at < $1",
+            "DELETE FROM samples WHERE at < $1 AND at < (SELECT MAX(n.at) FROM samples n WHERE n.runbook = samples.runbook)",
+        ] {
             sqlx::query(sql).bind(before.0).execute(writer.get().await?).await?;
         }
         Ok(())

@@ -95,6 +95,10 @@ async fn update(worker: &Worker, effect: &Leased, card: &Card, payload: &Value) 
             warn!(why, case = effect.case.0, "card edit in doubt; trying again");
             Left::Doubt(DOUBT)
         }
+        Sent::Refused { error, detail } if undrawable(&error) && has_blocks(payload) => {
+            warn!(error, detail, case = effect.case.0, "chat refused the card's blocks; saying it in plain text");
+            Box::pin(update(worker, effect, card, &plain(payload))).await
+        }
         Sent::Refused { error, detail } => refused(effect, kind, &error, &detail),
     }
 }
@@ -156,8 +160,27 @@ async fn post(worker: &Worker, effect: &Leased, spot: Spot<'_>, what: (&Value, &
             warn!(why, case = effect.case.0, "post in doubt; looking for it before another try");
             Left::Doubt(DOUBT)
         }
+        Sent::Refused { error, detail } if undrawable(&error) && has_blocks(&payload) => {
+            warn!(error, detail, case = effect.case.0, "chat refused the card's blocks; saying it in plain text");
+            Box::pin(post(worker, effect, spot, (&plain(&payload), drawn))).await
+        }
         Sent::Refused { error, detail } => refused(effect, spot.kind, &error, &detail),
     }
+}
+
+/// Errors that are about how a message is drawn, not about whether it may be sent.
+fn undrawable(error: &str) -> bool {
+    matches!(error, "invalid_blocks" | "invalid_blocks_format" | "msg_blocks_too_long")
+}
+
+fn has_blocks(payload: &Value) -> bool {
+    payload["blocks"].as_array().is_some_and(|b| !b.is_empty())
+}
+
+/// The message without its drawing: better a plain sentence than silence.
+fn plain(payload: &Value) -> Value {
+    let text = payload["text"].as_str().unwrap_or_default();
+    json!({"text": format!("{text}\n(Chat refused the drawn card. Type /dr show and /dr next; decisions work by /dr approve and /dr deny.)"), "blocks": []})
 }
 
 /// Two complete looks, a second apart: chat may show a message a little after it took it.

@@ -35,3 +35,14 @@ async fn strangers_are_told_and_nothing_happens() {
     assert_eq!(world.slack.messages(CHANNEL).len(), 0);
     world.finish();
 }
+
+/// Chat refuses how a card is drawn: it is said in plain text rather than not at all.
+#[tokio::test]
+async fn a_card_that_cannot_be_drawn_is_said_plainly() {
+    let world = World::start(false).await;
+    world.slack.fault_once("chat.postMessage", drbot::practice::slack::Fault::Refuse("invalid_blocks".into()));
+    world.say("alice", "declare Something is wrong").await;
+    let plain = world.see(|t| t.contains("Chat refused the drawn card")).await;
+    assert!(plain.text.contains("INC-1 Something is wrong"), "{}", plain.text);
+    world.finish();
+}

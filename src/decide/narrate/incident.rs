@@ -7,7 +7,7 @@ use crate::model::approval::{Approval, Standing};
 use crate::model::case::Case;
 use crate::model::expect::Rows;
 use crate::model::incident::Incident;
-use crate::model::message::{Button, Message, Part, Run as Text, Style};
+use crate::model::message::{Button, Message, Part, Run as Text, Style, runs};
 use crate::model::person::Roster;
 use crate::model::run::{Phase, Run, RunState, StepRun};
 use crate::model::runbook::{Step, Work};
@@ -37,7 +37,7 @@ fn draw(case: &Case, roster: &Roster, now: Millis, buttons: bool) -> Message {
         parts.extend(asking(run, roster, (now, buttons)));
         parts.extend(person(incident, run, buttons));
     }
-    parts.push(Part::Text(vec![Text::Bold("Next: ".into()), Text::Plain(state.clone())]));
+    parts.push(Part::Text([vec![Text::Bold("Next: ".into())], runs(&state)].concat()));
     Message { notify: format!("{title}. {state}"), parts }
 }
 
@@ -63,7 +63,8 @@ fn clock(incident: &Incident, roster: &Roster, now: Millis) -> Vec<(String, Stri
         ("Declared".to_owned(), format!("{} by {}", incident.declared_at.clock(), roster.name(&d.by))),
     ];
     if let Some(at) = incident.recovered {
-        let repair = at.since(incident.declared_at);
+        // The first failing check, which `began` is here, is also when it was detected.
+        let repair = at.since(d.began);
         facts.push(("Recovered".to_owned(), at.clock()));
         facts.push(("Time to repair".to_owned(), against(repair, d.objectives.mttr, "MTTR")));
     }
