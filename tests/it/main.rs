@@ -8,6 +8,7 @@ mod execute_sql_change;
 mod manual;
 mod post_rate;
 mod post_slack;
+mod practice_page;
 mod practice_slack;
 mod runbook_s8;
 mod secrets;
