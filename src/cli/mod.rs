@@ -34,7 +34,7 @@ enum Command {
         #[arg(long, default_value = "commands")]
         runbooks: PathBuf,
     },
-    /// Play the main job for an audience, with everything real but the Slack, and judge it.
+    /// The whole of it to play with in a browser; with --script, the main job played and judged.
     Demo(demo::Demo),
     /// A chat to practise with, on this machine only, in front of a drbot of your own.
     Practice(practice::Chat),
