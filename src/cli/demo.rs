@@ -1,5 +1,5 @@
-//! `drbot demo`: takes what to play and what to sabotage; prints the story and its claims, and exits
-//! by them.
+//! `drbot demo`: serves the demonstration's page until interrupted. With `--script` it takes what to
+//! sabotage, prints the story and its claims, and exits by them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,9 +8,10 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{fail, say};
+use crate::practice::demo as page;
 use crate::practice::story::{self, Order};
 
-const EXITS: &str = "Exit code: 0 if every claim held, 1 if one did not.
+const EXITS: &str = "Exit code with --script: 0 if every claim held, 1 if one did not.
   --sabotage dedupe     ends with 1: the repeated delivery is decided anew, and the claim that a repeat
                         gets the stored answer fails
   --sabotage statement  ends with 0 only if the changed statement was refused and nothing ran
@@ -23,11 +24,14 @@ pub(super) struct Demo {
     #[arg(long)]
     script: bool,
     /// Break one thing on purpose, to see that it is noticed.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, requires = "script")]
     sabotage: Option<Sabotage>,
     /// Leave the folder with the database, the bot's store and its log behind.
     #[arg(long)]
     keep: bool,
+    /// The port of the page on 127.0.0.1; 0 is any.
+    #[arg(long, default_value_t = 8090, conflicts_with = "script")]
+    port: u16,
     /// The runbook folder.
     #[arg(long, default_value = "commands")]
     runbooks: PathBuf,
@@ -44,9 +48,6 @@ enum Sabotage {
 }
 
 pub(super) fn run(demo: &Demo) -> ExitCode {
-    if !demo.script {
-        say("usage: drbot demo --script [--sabotage dedupe|statement|database] [--keep]; playing the script");
-    }
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(e) => return fail(&format!("this program does not find itself: {e}")),
@@ -56,11 +57,23 @@ pub(super) fn run(demo: &Demo) -> ExitCode {
         Sabotage::Statement => story::Sabotage::Statement,
         Sabotage::Database => story::Sabotage::Database,
     });
-    let order = Order { program, runbooks: demo.runbooks.clone(), sabotage, keep: demo.keep };
+    let cast = if demo.script { story::STORY } else { page::CAST };
+    let order = Order { program, runbooks: demo.runbooks.clone(), sabotage, keep: demo.keep, cast };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return fail(&format!("no runtime: {e}")),
     };
+    if !demo.script {
+        let served = runtime.block_on(async {
+            tokio::select! {
+                served = page::play(&order, demo.port, say) => served,
+                () = interrupted() => Ok(()),
+            }
+        });
+        // What the page's tasks still hold ends here: processes first, then the folder.
+        drop(runtime);
+        return served.map_or_else(|e| fail(&format!("drbot demo: {e:#}")), |()| ExitCode::SUCCESS);
+    }
     let whole = runtime.block_on(async {
         tokio::select! {
             whole = story::play(&order, say) => whole,
@@ -71,7 +84,7 @@ pub(super) fn run(demo: &Demo) -> ExitCode {
     if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn interrupted() {
+pub(super) async fn interrupted() {
     let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
         return std::future::pending().await;
     };

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod practice;
 mod serve;
 mod target;
 
@@ -33,8 +34,10 @@ enum Command {
         #[arg(long, default_value = "commands")]
         runbooks: PathBuf,
     },
-    /// Play the main job for an audience, with everything real but the Slack, and judge it.
+    /// The whole of it to play with in a browser; with --script, the main job played and judged.
     Demo(demo::Demo),
+    /// A chat to practise with, on this machine only, in front of a drbot of your own.
+    Practice(practice::Chat),
     /// Things about targets.
     #[command(subcommand)]
     Target(Target),
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Serve { config } => serve::run(&config),
         Command::Check { config, runbooks } => check::run(config.as_deref(), &runbooks),
         Command::Demo(demo) => demo::run(&demo),
+        Command::Practice(chat) => practice::run(&chat),
         Command::Target(Target::Sql { name, database }) => target::sql(&name, &database),
     }
 }

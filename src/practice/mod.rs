@@ -2,6 +2,8 @@
 //! real ones. Takes folders and ports; gives running servers that end with their owner.
 
 pub mod bot;
+pub mod demo;
+pub mod page;
 pub mod scratch;
 pub mod slack;
 pub mod story;

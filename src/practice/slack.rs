@@ -4,6 +4,7 @@
 
 mod check;
 mod fault;
+mod look;
 mod method;
 mod state;
 mod text;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use fault::Fault;
+pub use look::Troubles;
 pub use state::{Call, Channel, Gesture, Message, Private, View};
 pub use user::{Answer, Button, Door, Signed, buttons, past_buttons};
 
@@ -140,8 +142,17 @@ impl Practice {
     /// # Errors
     /// When no port can be had.
     pub async fn start(setup: Setup) -> Result<Practice> {
+        Practice::start_on(setup, 0).await
+    }
+
+    /// Starts on this local port; 0 is any.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub async fn start_on(setup: Setup, port: u16) -> Result<Practice> {
         crate::post::slack::client::install_crypto();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no local port")?;
+        let taken = || format!("port {port} of 127.0.0.1 cannot be had");
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.with_context(taken)?;
         let inner = Arc::new(Inner {
             token: setup.token.clone(),
             begun: Instant::now(),

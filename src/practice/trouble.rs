@@ -118,6 +118,19 @@ pub async fn busy_session(scratch: &Scratch) -> Result<Session> {
     Ok(Session { pid, doing: Doing::Running(task) })
 }
 
+/// Sessions that hold a connection each and do nothing.
+///
+/// # Errors
+/// The server's own, as soon as it has no room for one more.
+pub async fn idle_sessions(scratch: &Scratch, n: usize) -> Result<Vec<Session>> {
+    let mut sessions = Vec::new();
+    for _ in 0..n {
+        let (pid, conn) = open(scratch).await?;
+        sessions.push(Session { pid, doing: Doing::Idle(Box::new(conn)) });
+    }
+    Ok(sessions)
+}
+
 async fn open(scratch: &Scratch) -> Result<(i32, PgConnection)> {
     let url = scratch.url(APP, PASSWORD, BOOKING) + "&application_name=booking-api";
     let mut conn = scratch.connect(&url).await?;

@@ -12,6 +12,7 @@ mod manual;
 mod messages;
 mod post_rate;
 mod post_slack;
+mod practice_page;
 mod practice_slack;
 mod properties;
 mod runbook_s8;

@@ -4,9 +4,9 @@
 
 mod act;
 mod card;
-mod log;
+pub(super) mod log;
 mod sabotage;
-mod stage;
+pub(super) mod stage;
 mod tally;
 
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use stage::Stage;
+pub use stage::{Cast, STORY};
 use tally::Tally;
 
 /// What is broken on purpose, to see that the story notices.
@@ -37,6 +38,7 @@ pub struct Order {
     pub sabotage: Option<Sabotage>,
     /// Whether to leave the folder behind.
     pub keep: bool,
+    pub cast: Cast,
 }
 
 /// Plays the story and prints it with `say`. Gives whether every claim held: with `Dedupe` one must

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -25,6 +26,24 @@ pub const CHANNEL: &str = "C01INC";
 const TARGET: &str = "main-db";
 /// How old a statement must be to count as long on this stage; the runbook's own default is 5m.
 pub const LONGER_THAN: &str = "2s";
+
+/// Who is on the stage, and where.
+#[derive(Debug, Clone)]
+pub struct Cast {
+    /// Names and roles.
+    pub people: [(&'static str, &'static [&'static str]); 3],
+    /// Ids and names, besides the channel of the story.
+    pub more_channels: &'static [(&'static str, &'static str)],
+    /// How old a statement must be to count as long.
+    pub longer_than: &'static str,
+}
+
+/// The cast of the story.
+pub const STORY: Cast = Cast {
+    people: [("Alice", &["responder"]), ("Bob", &["responder", "dba"]), ("Carol", &["responder"])],
+    more_channels: &[],
+    longer_than: LONGER_THAN,
+};
 
 /// A folder that is removed with its owner, unless it is to be kept.
 pub struct Folder {
@@ -55,7 +74,7 @@ impl Drop for Folder {
 /// Everything on the stage. Fields drop in order: the folder after everything inside it.
 pub struct Stage {
     pub bot: Bot,
-    pub slack: Practice,
+    pub slack: Arc<Practice>,
     pub database: Scratch,
     pub folder: Folder,
 }
@@ -67,9 +86,9 @@ pub fn user(name: &str) -> User {
 }
 
 fn wiring(slack: &Practice, setup: Setup, database: &Scratch, order: &Order, folder: &Folder) -> Result<Wiring> {
-    let person = |name: &str, roles: &[&str]| {
+    let person = |(name, roles): &(&str, &[&str])| {
         let roles = roles.iter().map(|r| (*r).to_owned()).collect();
-        (name.to_lowercase(), name.to_owned(), roles, user(name).user)
+        (name.to_lowercase(), (*name).to_owned(), roles, user(name).user)
     };
     Ok(Wiring {
         store: format!("sqlite://{}", folder.path.join("drbot.db").display()),
@@ -78,18 +97,14 @@ fn wiring(slack: &Practice, setup: Setup, database: &Scratch, order: &Order, fol
         team: setup.team,
         signing_secret: setup.signing_secret,
         bot_token: setup.token,
-        people: vec![
-            person("Alice", &["responder"]),
-            person("Bob", &["responder", "dba"]),
-            person("Carol", &["responder"]),
-        ],
+        people: order.cast.people.iter().map(person).collect(),
         targets: vec![(
             TARGET.into(),
             database.url("drbot_observer", PASSWORD, BOOKING),
             database.url("drbot_operator", PASSWORD, BOOKING),
         )],
         runbooks: order.runbooks.canonicalize().with_context(|| format!("no folder {}", order.runbooks.display()))?,
-        parameters: vec![("database-performance".into(), "longer_than".into(), LONGER_THAN.into())],
+        parameters: vec![("database-performance".into(), "longer_than".into(), order.cast.longer_than.into())],
         more: String::new(),
     })
 }
@@ -101,9 +116,10 @@ impl Stage {
     /// Says what is missing or did not start.
     pub async fn start(order: &Order) -> Result<Stage> {
         let folder = Folder::make(order.keep)?;
-        let users = ["Alice", "Bob", "Carol"].map(user).to_vec();
-        let setup = Setup { users, ..Setup::small(clock::now()) };
-        let slack = Practice::start(setup.clone()).await?;
+        let users = order.cast.people.iter().map(|(name, _)| user(name)).collect();
+        let mut setup = Setup { users, ..Setup::small(clock::now()) };
+        setup.channels.extend(order.cast.more_channels.iter().map(|(id, name)| ((*id).into(), (*name).into())));
+        let slack = Arc::new(Practice::start(setup.clone()).await?);
         let cluster = folder.path.join("pg");
         std::fs::create_dir(&cluster)?;
         let database = Scratch::start(&cluster).await?;
