@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -147,10 +148,10 @@ pub fn refused(outcome: Outcome) -> String {
     }
 }
 
-/// A line of a test's figures; `--nocapture` shows it.
-#[expect(clippy::print_stdout, reason = "figures are for whoever runs the test")]
+/// A line of a test's figures, for whoever reads the run.
 pub fn figures(line: &str) {
-    println!("{line}");
+    // Straight to the terminal: a passing test's `println!` would be swallowed.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 pub fn commands() -> PathBuf {
