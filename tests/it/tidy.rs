@@ -133,3 +133,16 @@ fn the_readme_s_commands_are_there() {
         assert!(mode.is_ok_and(|m| m & 0o111 != 0), "{command} cannot be executed");
     }
 }
+
+#[test]
+fn planted_faults_still_fit_the_tree() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let patches: Vec<_> =
+        std::fs::read_dir(root.join("tests/planted")).expect("the folder").flatten().map(|f| f.path()).collect();
+    assert!(patches.len() >= 5, "{patches:?}");
+    for patch in patches {
+        let fits = std::process::Command::new("git").args(["apply", "--check"]).arg(&patch).current_dir(root).output();
+        let fits = fits.expect("git is needed: apt-get install git");
+        assert!(fits.status.success(), "{}: {}", patch.display(), String::from_utf8_lossy(&fits.stderr));
+    }
+}
