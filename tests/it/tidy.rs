@@ -21,7 +21,7 @@ fn tree() -> Vec<String> {
         for entry in fs::read_dir(&folder).expect("a folder").map(|e| e.expect("an entry")) {
             let name = entry.file_name().to_string_lossy().into_owned();
             if entry.path().is_dir() {
-                if !matches!(name.as_str(), "target" | ".git" | "results") {
+                if !matches!(name.as_str(), "target" | ".git" | "results" | "node_modules") {
                     left.push(entry.path());
                 }
             } else if !matches!(name.as_str(), "Cargo.lock" | ".git") {
