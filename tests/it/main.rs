@@ -3,6 +3,8 @@
 
 mod approvals;
 mod demo;
+mod execute_process;
+mod execute_process_output;
 mod execute_sql;
 mod execute_sql_change;
 mod manual;

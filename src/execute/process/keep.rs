@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Keep {
     file: Option<File>,
-    path: String,
+    /// If there is such a file, whole or not.
+    path: Option<String>,
     room: u64,
     fault: Option<String>,
 }
@@ -37,7 +38,8 @@ impl Keep {
             Ok((file, had)) => (Some(file), had, None),
             Err(e) => (None, 0, Some(format!("the output is not kept: {e}"))),
         };
-        Keep { file, path: path.to_string_lossy().into_owned(), room: (CAP - END).saturating_sub(had), fault }
+        let file_path = file.is_some().then(|| path.to_string_lossy().into_owned());
+        Keep { file, path: file_path, room: (CAP - END).saturating_sub(had), fault }
     }
 
     /// Whether nothing but the end will be kept.
@@ -67,9 +69,7 @@ impl Keep {
         {
             self.fault = Some(format!("the end of the output is not kept: {e}"));
         }
-        let path = std::mem::take(&mut self.path);
-        let kept = self.file.is_some() || self.fault.as_ref().is_some_and(|f| f.contains("further"));
-        (kept.then_some(path), self.fault.take())
+        (self.path.take(), self.fault.take())
     }
 }
 

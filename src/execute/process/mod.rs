@@ -19,9 +19,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::capture::Capture;
 use self::keep::Keep;
-use self::spawn::Started;
+use self::spawn::{Started, Unable};
 use self::tree::{Mark, Tree};
-use crate::model::process::{Exit, Pipeline, ProcessEnd, Ran};
+use crate::model::process::{Exit, Pipeline, ProcessEnd};
 use crate::model::time::Span;
 
 /// How long output is still read when all programs have ended: enough for what stands in the pipe.
@@ -73,7 +73,8 @@ pub async fn run(order: Order<'_>) -> ProcessEnd {
     let until = Instant::now() + order.pipeline.timeout.std();
     let mut started = match spawn::start(order.execution, order.pipeline) {
         Ok(started) => started,
-        Err(end) => return end,
+        Err(Unable::Nothing(why)) => return ProcessEnd::NotStarted { why },
+        Err(Unable::Partly(why)) => return ProcessEnd::Lost { why },
     };
     let keep = Keep::open(order.folder, order.execution).await;
     let mut capture = Capture::new(order.gate, keep);

@@ -10,7 +10,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, ChildStdin};
 
 use super::{Mark, Tree};
-use crate::model::process::{Pipeline, ProcessEnd, Program};
+use crate::model::process::{Pipeline, Program};
 
 pub(super) type Output = Receiver;
 
@@ -25,6 +25,12 @@ pub(super) struct Started {
     pub children: Vec<Child>,
     pub output: Output,
     pub stdin: Option<ChildStdin>,
+}
+
+/// Why a pipeline does not run: nothing of it did, or only programs that got no input.
+pub(super) enum Unable {
+    Nothing(String),
+    Partly(String),
 }
 
 /// Looks a pipeline over before anything runs.
@@ -69,8 +75,8 @@ fn runnable(program: &Program) -> Result<(), String> {
 
 /// Starts the programs, the last one first: if one cannot be started, those that run have been given
 /// no input yet.
-pub(super) fn start(execution: &str, pipeline: &Pipeline) -> Result<Started, ProcessEnd> {
-    let none = |e: std::io::Error| ProcessEnd::NotStarted { why: format!("no pipe could be made: {e}") };
+pub(super) fn start(execution: &str, pipeline: &Pipeline) -> Result<Started, Unable> {
+    let none = |e: std::io::Error| Unable::Nothing(format!("no pipe could be made: {e}"));
     let (reader, writer) = pipe().map_err(none)?;
     let output = Receiver::from_owned_fd(reader.into()).map_err(none)?;
     let mut tree = Tree::new(Mark::of(execution));
@@ -116,11 +122,11 @@ fn command(program: &Program, execution: &str, pipeline: &Pipeline) -> Command {
 
 /// A program that the system would not start. If others run already, they are ended, and what they did
 /// without input is not known.
-fn unable(program: &Program, e: &std::io::Error, tree: Tree) -> ProcessEnd {
+fn unable(program: &Program, e: &std::io::Error, tree: Tree) -> Unable {
     let why = format!("`{}` could not be started: {e}", program.path.escape_debug());
     if tree.group().is_none() {
-        return ProcessEnd::NotStarted { why };
+        return Unable::Nothing(why);
     }
     drop(tree);
-    ProcessEnd::Lost { why: format!("{why}; the programs after it ran without input and were ended") }
+    Unable::Partly(format!("{why}; the programs after it ran without input and were ended"))
 }
