@@ -3,6 +3,7 @@
 
 mod approvals;
 mod demo;
+mod execute_http;
 mod execute_process;
 mod execute_process_output;
 mod execute_sql;
