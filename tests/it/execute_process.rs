@@ -255,23 +255,25 @@ async fn one_that_listens_ends_by_itself() {
     assert_eq!((ran.exits, ran.head.as_str()), (vec![Exit { code: Some(7), signal: None }], "up\nbye\n"));
 }
 
-/// A daemon: new session, two forks, no environment, and every descriptor closed if asked.
-fn daemon(sleep: &str, close: bool) -> String {
-    let close = if close { "os.closerange(0, 64);" } else { "" };
+/// A daemon: new session and two forks, then `before`, and a sleep with `env` as its environment.
+fn daemon(sleep: &str, before: &str, env: &str) -> String {
     format!(
-        "import os\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        {close} os.execve('/bin/sleep', ['sleep', '{sleep}'], {{}})\n    os._exit(0)\nprint('done', flush=True)"
+        "import os, resource as r\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        {before}; os.execve('/bin/sleep', ['sleep', '{sleep}'], {env})\n    os._exit(0)\nprint('done', flush=True)"
     )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_hides_or_holds_the_output_does_not_survive_and_does_not_delay() {
-    for (i, close) in [(1, true), (2, false)] {
-        let sleep = format!("87654{i}.5");
+    let unlimited = "h = r.getrlimit(r.RLIMIT_MSGQUEUE)[1]; r.setrlimit(r.RLIMIT_MSGQUEUE, (h, h))";
+    let table = [("os.closerange(0, 64)", "{}"), ("pass", "{}"), (unlimited, "dict(os.environ)")];
+    for (i, (before, env)) in table.into_iter().enumerate() {
+        let sleep = format!("{}.{i}", 80_000_000 + std::process::id());
+        let script = python(&daemon(&sleep, before, env));
         let begun = Instant::now();
-        let got = ran(&format!("daemon-{i}"), &python(&daemon(&sleep, close))).await;
+        let got = ran(&format!("daemon-{i}"), &script).await;
         assert_eq!((got.head.as_str(), got.good()), ("done\n", true));
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-        assert_eq!(survivors(&sleep), Vec::<String>::new());
+        assert_eq!(survivors(&sleep), Vec::<String>::new(), "{before} {env}");
     }
     let held = pipeline(&[("/bin/sh", &["-c", "sleep 87654.7 & echo done"])]);
     let begun = Instant::now();
