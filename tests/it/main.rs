@@ -9,6 +9,7 @@ mod demo;
 mod execute_sql;
 mod execute_sql_change;
 mod manual;
+mod mentions;
 mod messages;
 mod post_rate;
 mod post_slack;
