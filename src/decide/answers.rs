@@ -69,7 +69,13 @@ fn help() -> Message {
     }
     Message {
         notify: "drbot commands".into(),
-        parts: vec![Part::Text(runs), Part::Small("INC-n may be left out in a channel with one open incident.".into())],
+        parts: vec![
+            Part::Text(runs),
+            Part::Small(
+                "INC-n may be left out in a channel with one open incident, and in an incident's thread.".into(),
+            ),
+            Part::Small("In a thread, write @drbot instead of /dr: Slack runs no slash commands there.".into()),
+        ],
     }
 }
 

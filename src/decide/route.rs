@@ -3,7 +3,7 @@
 
 use crate::model::command::{Asked, Command, verb};
 use crate::model::id::{CaseId, Ids};
-use crate::model::inbound::Input;
+use crate::model::inbound::{Input, Place};
 use crate::model::person::Roster;
 use crate::model::world::{Open, World};
 
@@ -33,19 +33,22 @@ pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Ro
             Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } => Route::Handle(id.clone()),
             Command::Status => Route::Case(CaseId(format!("check-{}", ids.hex()))),
             Command::Declare { .. } => Route::Case(CaseId::incident(world.last_number + 1)),
-            _ => meant(asked, &place.channel, world).map_or(Route::Nowhere, |open| Route::Case(open.case.clone())),
+            _ => meant(asked, place, world).map_or(Route::Nowhere, |open| Route::Case(open.case.clone())),
         },
     }
 }
 
-/// The incident a command is about: the one named, else the only one of the channel that is not
-/// recovered, else the newest of the channel.
+/// The incident a command is about: the one named, else the one in whose thread it was said, else the
+/// only one of the channel that is not recovered, else the newest of the channel.
 #[must_use]
-pub fn meant<'a>(asked: &Asked, channel: &str, world: &'a World) -> Option<&'a Open> {
+pub fn meant<'a>(asked: &Asked, place: &Place, world: &'a World) -> Option<&'a Open> {
     if let Some(number) = asked.incident {
         return world.open.get(&CaseId::incident(number));
     }
-    let here: Vec<&Open> = world.open.values().filter(|o| o.channel == channel).collect();
+    let here: Vec<&Open> = world.open.values().filter(|o| o.channel == place.channel).collect();
+    if let Some(open) = here.iter().find(|o| place.thread.is_some() && o.card == place.thread) {
+        return Some(open);
+    }
     let live: Vec<&&Open> = here.iter().filter(|o| o.recovered.is_none()).collect();
     match live.as_slice() {
         [one] => Some(one),

@@ -51,7 +51,8 @@ fn status(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, place: &Place) ->
     let usable: Vec<_> = cx.catalog.runbooks.values().filter(|l| l.unusable.is_none()).collect();
     let scenarios: Vec<String> = usable.iter().map(|l| l.runbook.runbook.clone()).collect();
     let count = scenarios.len();
-    draft.happen(Event::StatusAsked { by: person.id.clone(), channel: place.channel.clone(), scenarios });
+    let (channel, thread) = (place.channel.clone(), place.thread.clone());
+    draft.happen(Event::StatusAsked { by: person.id.clone(), channel, scenarios, thread });
     for loaded in usable {
         let name = &loaded.runbook.runbook;
         let list = render::questions(&loaded.runbook.detect.checks, &loaded.known());
@@ -70,8 +71,9 @@ fn status(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, place: &Place) ->
         }
     }
     private(format!(
-        "Running the detection of {count} configured scenario{}; the answer appears in this channel.",
-        if count == 1 { "" } else { "s" }
+        "Running the detection of {count} configured scenario{}; the answer appears in this {}.",
+        if count == 1 { "" } else { "s" },
+        if place.thread.is_some() { "thread" } else { "channel" }
     ))
 }
 

@@ -51,6 +51,9 @@ pub enum Body {
 pub struct Status {
     pub by: PersonId,
     pub channel: String,
+    /// The thread it was asked in, if it was.
+    #[serde(default)]
+    pub thread: Option<String>,
     pub asked: Millis,
     /// Runbook to its detection, once back.
     pub found: BTreeMap<String, Option<Detection>>,
@@ -98,9 +101,10 @@ impl Case {
             (Body::Empty, Event::Declared(declared)) => {
                 self.body = Body::Incident(Box::new(Incident::new(declared.clone(), at)))
             }
-            (Body::Empty, Event::StatusAsked { by, channel, scenarios }) => {
+            (Body::Empty, Event::StatusAsked { by, channel, scenarios, thread }) => {
                 let found = scenarios.iter().map(|s| (s.clone(), None)).collect();
-                self.body = Body::Check(Status { by: by.clone(), channel: channel.clone(), asked: at, found });
+                let (by, channel, thread) = (by.clone(), channel.clone(), thread.clone());
+                self.body = Body::Check(Status { by, channel, thread, asked: at, found });
             }
             (Body::Empty, Event::WatchOpened { runbook }) => {
                 self.body = Body::Watch(Watch { runbook: runbook.clone(), last: None })

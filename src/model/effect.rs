@@ -62,7 +62,15 @@ pub enum Act {
     /// Bring a card up to date.
     Render(CardKind),
     /// A short message to one person in a channel.
-    Tell { to: Speaker, channel: String, reply: Option<String>, message: Message },
+    Tell {
+        to: Speaker,
+        channel: String,
+        reply: Option<String>,
+        /// The message in whose thread it is shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<String>,
+        message: Message,
+    },
     /// A form for one person; worthless after `by`. If it cannot be opened, the person is told in `channel`.
     Ask { to: Speaker, channel: String, trigger: String, by: Millis, form: AskForm },
     /// Submit `Due` at the due time.

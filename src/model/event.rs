@@ -32,6 +32,9 @@ pub enum Event {
         by: PersonId,
         channel: String,
         scenarios: Vec<String>,
+        /// The thread it was asked in, where the answer belongs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<String>,
     },
     WatchOpened {
         runbook: String,
@@ -265,7 +268,7 @@ mod tests {
             Event::ControlOpened,
             Event::RunVerifying,
             Event::WatchOpened { runbook: step() },
-            Event::StatusAsked { by: by(), channel: step(), scenarios: vec![] },
+            Event::StatusAsked { by: by(), channel: step(), scenarios: vec![], thread: None },
             Event::Refused { who: step(), what: step(), why: step() },
             Event::Noted { by: by(), text: step() },
             Event::CardPosted { card: CardKind::Main, channel: step(), ts: step(), upto: 0 },

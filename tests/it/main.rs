@@ -12,6 +12,7 @@ mod execute_process_output;
 mod execute_sql;
 mod execute_sql_change;
 mod manual;
+mod mentions;
 mod messages;
 mod post_rate;
 mod post_slack;

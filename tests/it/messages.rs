@@ -62,7 +62,7 @@ impl Story {
     }
 
     fn say(&mut self, by: usize, command: Command) -> String {
-        let place = Place { channel: "C1".into(), reply: None };
+        let place = Place { channel: "C1".into(), ..Place::default() };
         let input = Input::Said { by: speaker(by), place, said: Ok(Asked { incident: None, command }) };
         match self.go(&input) {
             Some(Reply::Private(message)) => text(&message),
@@ -160,7 +160,7 @@ fn the_card_of_manual_work_and_of_recovery() {
     insta::assert_snapshot!("card_manual", s.card("inc-1"));
     s.say(BOB, Command::Declare { title: "quick".into() });
     let run = Command::Run { runbook: "quick".into(), given: BTreeMap::new() };
-    let place = Place { channel: "C1".into(), reply: None };
+    let place = Place { channel: "C1".into(), ..Place::default() };
     s.go(&Input::Said { by: speaker(BOB), place, said: Ok(Asked { incident: Some(2), command: run }) });
     s.starting();
     s.came("start/", Outcome::Ended(Ended::Done { rows: Rows::default() }));

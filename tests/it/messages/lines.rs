@@ -127,7 +127,7 @@ fn of_cases() -> Vec<Event> {
     }];
     vec![
         Event::Declared(declared),
-        Event::StatusAsked { by: by("alice"), channel: "C1".into(), scenarios: vec![] },
+        Event::StatusAsked { by: by("alice"), channel: "C1".into(), scenarios: vec![], thread: None },
         Event::WatchOpened { runbook: "cancel".into() },
         Event::ControlOpened,
         Event::Refused { who: "T1/U9".into(), what: "Status".into(), why: "not in the roster".into() },

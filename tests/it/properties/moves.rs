@@ -140,8 +140,11 @@ fn ended(luck: usize) -> Ended {
     }
 }
 
+/// Some things are said by mention, most of those in the thread of a card that may stand by then.
 fn place(roll: Roll) -> Place {
-    Place { channel: if roll.c % 12 == 11 { "C2" } else { "C1" }.into(), reply: None }
+    let mention = roll.a.is_multiple_of(3);
+    let thread = (mention && !roll.b.is_multiple_of(4)).then(|| format!("inc-{}/Main", 1 + roll.b % 3));
+    Place { channel: if roll.c % 12 == 11 { "C2" } else { "C1" }.into(), reply: None, thread, mention }
 }
 
 fn said(by: usize, roll: Roll, incident: Option<u64>, command: Command) -> Input {
@@ -194,7 +197,7 @@ fn click(engine: &Engine, case: &CaseId, button: &ButtonId, roll: Roll) -> Input
         card.map_or_else(|| ("C1".to_owned(), String::new()), |c| (c.channel.clone(), c.ts.clone()));
     Input::Clicked(Click {
         by: speaker(if roll.b % 8 == 7 { roll.a } else { roll.b % 4 }),
-        place: Place { channel: if roll.c % 16 == 15 { "C2".into() } else { channel }, reply: None },
+        place: Place { channel: if roll.c % 16 == 15 { "C2".into() } else { channel }, ..Place::default() },
         button: button.clone(),
         message: if roll.c % 16 == 14 { "another".into() } else { message },
         trigger: format!("trigger-{}", engine.count),
