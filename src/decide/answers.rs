@@ -54,7 +54,7 @@ pub(crate) fn plain(cx: &Cx<'_>, by: &Speaker, command: &Command) -> Reply {
             |v| private(format!("{}\n{}\nExample: /dr {}", v.usage(), v.summary, v.example)),
         ),
         Command::Whoami => private(whoami(cx, by)),
-        Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } => {
+        Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } | Command::Withdraw { id } => {
             private(approve::unknown_approval(&ApprovalId(id.clone())))
         }
         _ => private("That command does not fit here. `/dr help` lists all commands."),

@@ -3,7 +3,7 @@
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, narrate, policy, render, verdict};
+use super::{Cx, flow, narrate, policy, render, verdict};
 use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
 use crate::model::case::{Body, Card};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
@@ -13,7 +13,7 @@ use crate::model::id::EffectKey;
 use crate::model::outcome::{Checked, Ended, Outcome, Verdict};
 use crate::model::person::PersonId;
 use crate::model::run::{Phase, Run, RunState};
-use crate::model::runbook::{Step, Task};
+use crate::model::runbook::{Step, Task, Work};
 use crate::model::world::Sample;
 
 /// Most characters of statement and rows that one card shows whole.
@@ -124,6 +124,10 @@ fn in_run(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outcome: &Outc
             draft.happen(Event::StepVerified { step: step.id.clone(), ok, figures: verdict::figures(checked) });
             advance(draft, cx);
         }
+        (Outcome::Checked(checked), Phase::Watching) if expected("wait") => match step.work {
+            Work::Parallel(_) => flow::looked(draft, cx, step, checked),
+            _ => flow::watched(draft, cx, (&run, step), checked),
+        },
         (Outcome::Probed { happened, figure }, Phase::Unknown) if expected("probe") => {
             probed(draft, cx, &step.id, (*happened, figure))
         }

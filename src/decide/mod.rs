@@ -6,6 +6,7 @@ mod answers;
 mod approve;
 mod came;
 mod draft;
+mod flow;
 pub mod narrate;
 pub mod policy;
 mod render;

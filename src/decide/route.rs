@@ -30,7 +30,9 @@ pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Ro
         Input::Said { said: Err(_), .. } => Route::Nowhere,
         Input::Said { by, .. } if roster.person(by).is_none() => Route::Case(CaseId(CONTROL.into())),
         Input::Said { place, said: Ok(asked), .. } => match &asked.command {
-            Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } => Route::Handle(id.clone()),
+            Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } | Command::Withdraw { id } => {
+                Route::Handle(id.clone())
+            }
             Command::Status => Route::Case(CaseId(format!("check-{}", ids.hex()))),
             Command::Declare { .. } => Route::Case(CaseId::incident(world.last_number + 1)),
             _ => meant(asked, place, world).map_or(Route::Nowhere, |open| Route::Case(open.case.clone())),
@@ -69,7 +71,10 @@ pub fn on_incident(command: &Command) -> bool {
     let name = match command {
         Command::Run { .. } => "run",
         Command::Show { .. } => "show",
-        Command::Next => "next",
+        Command::Next { .. } => "next",
+        Command::Skip { .. } => "skip",
+        Command::Abort { .. } => "abort",
+        Command::Undo { .. } => "undo",
         Command::Done { .. } => "done",
         Command::Settle { .. } => "settle",
         Command::Note { .. } => "note",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, answers, approve, came, narrate, private, render};
+use super::{Cx, answers, approve, came, flow, narrate, private, render};
 use crate::model::approval::ApprovalId;
 use crate::model::case::Body;
 use crate::model::command::{Asked, Command};
@@ -15,6 +15,7 @@ use crate::model::inbound::Place;
 use crate::model::message::Reply;
 use crate::model::person::{Person, Speaker};
 use crate::model::run::{Phase, RunState};
+use crate::model::runbook::Loaded;
 use crate::model::world::Guard;
 
 /// A command that `route` gave a case.
@@ -116,7 +117,14 @@ fn on_incident(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Speaker, &Person), com
             private(format!("Noted in {}.", number(draft)))
         }
         Command::Run { runbook, given } => run(draft, cx, person, (runbook, given)),
-        Command::Next => next(draft, cx, person),
+        Command::Next { choice } => match choice {
+            Some(n) => private(flow::chosen(draft, cx, person, n.saturating_sub(1))),
+            None => next(draft, cx, person),
+        },
+        Command::Skip { step, reason } => flow::skip(draft, cx, person, (step, reason)),
+        Command::Abort { reason } => flow::abort(draft, person, reason),
+        Command::Undo { step } => flow::undo(draft, cx, person, step.as_deref()),
+        Command::Withdraw { id } => private(approve::withdraw(draft, cx, &ApprovalId(id.clone()), by)),
         Command::Approve { id } => private(approve::vote(draft, cx, &ApprovalId(id.clone()), by)),
         Command::Deny { id, reason } => private(approve::deny(draft, cx, &ApprovalId(id.clone()), (by, reason))),
         Command::Done { step, evidence } => private(approve::manual(draft, cx, (person, step), (evidence, true))),
@@ -138,14 +146,6 @@ fn number(draft: &Draft) -> String {
 
 fn run(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, &BTreeMap<String, String>)) -> Reply {
     let (name, given) = what;
-    let Some(loaded) = cx.catalog.find(name) else { return private(answers::no_runbook(cx, name)) };
-    if let Some(why) = &loaded.unusable {
-        return private(format!("`{}` cannot run here: {why}.", loaded.runbook.runbook));
-    }
-    let values = match loaded.values(given) {
-        Ok(values) => values,
-        Err(why) => return private(format!("{why}.")),
-    };
     if let Some(run) = draft.run().filter(|r| !r.idle()) {
         return private(format!(
             "`{}` is still going in {}. `/dr next` says what it waits for.",
@@ -153,24 +153,49 @@ fn run(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, &BTreeM
             number(draft)
         ));
     }
-    let lock = advance::lock(&loaded.runbook.runbook);
-    if let Some(holder) = cx.world.locks.get(&lock).filter(|c| **c != draft.case.id) {
-        return private(format!(
+    match startable(draft, cx, name, given) {
+        Err(why) => private(why),
+        Ok((loaded, values)) => {
+            let (title, steps) = (loaded.runbook.title.clone(), loaded.runbook.steps.len());
+            begin(draft, cx, person, (&loaded, values));
+            private(format!(
+                "Started in {}: {title}, {}. The incident's card shows each one.",
+                number(draft),
+                narrate::counted(steps as u64, "step")
+            ))
+        }
+    }
+}
+
+/// A runbook that may start now, with its values; or why not.
+pub(super) fn startable(
+    draft: &Draft,
+    cx: &Cx<'_>,
+    name: &str,
+    given: &BTreeMap<String, String>,
+) -> Result<(Loaded, BTreeMap<String, String>), String> {
+    let loaded = cx.catalog.find(name).ok_or_else(|| answers::no_runbook(cx, name))?;
+    if let Some(why) = &loaded.unusable {
+        return Err(format!("`{}` cannot run here: {why}.", loaded.runbook.runbook));
+    }
+    let values = loaded.values(given).map_err(|why| format!("{why}."))?;
+    match cx.world.locks.get(&advance::lock(&loaded.runbook.runbook)).filter(|c| **c != draft.case.id) {
+        None => Ok((loaded.clone(), values)),
+        Some(holder) => Err(format!(
             "`{}` is already going in {}; one run of it at a time.",
             loaded.runbook.runbook,
             holder.0.to_uppercase()
-        ));
+        )),
     }
-    let (title, steps) = (loaded.runbook.title.clone(), loaded.runbook.steps.len());
+}
+
+/// Starts a runbook that may start.
+pub(super) fn begin(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&Loaded, BTreeMap<String, String>)) {
+    let (loaded, values) = what;
     let id = format!("r{}", draft.incident().map_or(0, |i| i.runs) + 1);
-    draft.guard(Guard::Take(lock));
+    draft.guard(Guard::Take(advance::lock(&loaded.runbook.runbook)));
     draft.happen(Event::RunStarted { id, loaded: Box::new(loaded.clone()), values, by: person.id.clone() });
     advance(draft, cx);
-    private(format!(
-        "Started in {}: {title}, {}. The incident's card shows each one.",
-        number(draft),
-        narrate::counted(steps as u64, "step")
-    ))
 }
 
 fn next(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person) -> Reply {

@@ -16,6 +16,7 @@ use crate::model::ask::Deed;
 use crate::model::effect::{Guard, Job, Probe, Question};
 use crate::model::expect::Rows;
 use crate::model::outcome::{Checked, Ended, Outcome, Verdict};
+use crate::model::runbook::EffectClass;
 use http::Http;
 use programs::Programs;
 use sql::Sql;
@@ -75,8 +76,23 @@ impl Executors {
         }
     }
 
-    /// Carries out a job and says how it ended and how certain that is.
+    /// Carries out a job and says how it ended and how certain that is. What may be done again is tried
+    /// again as often as the step says.
     pub async fn run(&self, job: &Job) -> Ended {
+        let mut ended = self.once(job).await;
+        let Some(retry) = job.retry else { return ended };
+        for _ in 0..retry.times {
+            let failed = matches!(ended, Ended::NotStarted { .. } | Ended::Failed { .. });
+            if !failed || !matches!(job.effect, EffectClass::Observe | EffectClass::Idempotent) {
+                return ended;
+            }
+            sleep(retry.pause.std()).await;
+            ended = self.once(job).await;
+        }
+        ended
+    }
+
+    async fn once(&self, job: &Job) -> Ended {
         if matches!(job.deed, Deed::Sql(_)) {
             return self.sql.run(job).await;
         }

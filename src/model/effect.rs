@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::approval::TargetIdentity;
 use super::ask::Deed;
 use super::expect::{Expect, Rows};
+use super::flow::Retry;
 use super::id::{ButtonId, CaseId, EffectKey};
 use super::message::Message;
 use super::person::Speaker;
@@ -116,6 +117,9 @@ pub struct Job {
     pub identity: Option<TargetIdentity>,
     pub guard: Option<Guard>,
     pub sensitive: Vec<String>,
+    /// Only for work that reads or may be done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 impl Job {

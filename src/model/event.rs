@@ -169,6 +169,37 @@ pub enum Event {
         evidence: String,
         done: bool,
     },
+    /// Time passes until then at the latest.
+    WaitBegan {
+        step: String,
+        until: Millis,
+    },
+    WaitOver {
+        step: String,
+        ok: bool,
+        figures: Vec<String>,
+    },
+    ChoiceAsked {
+        step: String,
+        buttons: Vec<ButtonId>,
+    },
+    Chosen {
+        step: String,
+        by: PersonId,
+        label: String,
+    },
+    RunAborted {
+        by: PersonId,
+        why: String,
+    },
+    /// The run ended because another runbook goes on in its place.
+    RunHandedOver {
+        to: String,
+    },
+    UndoAsked {
+        step: String,
+        by: PersonId,
+    },
 }
 
 /// The opening of an incident.
@@ -232,6 +263,13 @@ impl Event {
             Event::SettleClaimed { .. } => "settle_claimed",
             Event::PersonAsked { .. } => "person_asked",
             Event::PersonDid { .. } => "person_did",
+            Event::WaitBegan { .. } => "wait_began",
+            Event::WaitOver { .. } => "wait_over",
+            Event::ChoiceAsked { .. } => "choice_asked",
+            Event::Chosen { .. } => "chosen",
+            Event::RunAborted { .. } => "run_aborted",
+            Event::RunHandedOver { .. } => "run_handed_over",
+            Event::UndoAsked { .. } => "undo_asked",
         }
     }
 }
@@ -294,6 +332,13 @@ mod tests {
             Event::SettleClaimed { step: step(), by: by(), happened: true },
             Event::PersonAsked { step: step(), done: button(), cannot: button() },
             Event::PersonDid { step: step(), by: by(), evidence: step(), done: true },
+            Event::WaitBegan { step: step(), until: Millis(0) },
+            Event::WaitOver { step: step(), ok: true, figures: vec![] },
+            Event::ChoiceAsked { step: step(), buttons: vec![button()] },
+            Event::Chosen { step: step(), by: by(), label: step() },
+            Event::RunAborted { by: by(), why: step() },
+            Event::RunHandedOver { to: step() },
+            Event::UndoAsked { step: step(), by: by() },
         ];
         for event in all {
             assert_eq!(serde_json::to_value(&event).unwrap()["kind"], event.kind());

@@ -64,7 +64,7 @@ impl Redactor {
             Input::Said { said: Ok(asked), .. } => match &mut asked.command {
                 Command::Note { text } => fix(text),
                 Command::Declare { title } => fix(title),
-                Command::Deny { reason, .. } => fix(reason),
+                Command::Deny { reason, .. } | Command::Skip { reason, .. } | Command::Abort { reason } => fix(reason),
                 Command::Done { evidence, .. } => fix(evidence),
                 _ => {}
             },

@@ -11,6 +11,7 @@ mod execute_process;
 mod execute_process_output;
 mod execute_sql;
 mod execute_sql_change;
+mod flow;
 mod manual;
 mod mentions;
 mod messages;

@@ -117,6 +117,7 @@ impl Played {
                 cap: preview.cap,
             }),
             sensitive: self.work.sensitive.clone(),
+            retry: None,
         }
     }
 

@@ -74,6 +74,16 @@ pub fn line(event: &Event, roster: &Roster) -> Option<String> {
         Event::PersonDid { step, by, evidence, done } => {
             format!("{step}: {} {}: {evidence}", name(by), if *done { "did it" } else { "cannot do it" })
         }
+        Event::WaitBegan { step, until } => format!("{step}: waits until {} at the latest", until.clock()),
+        Event::WaitOver { step, ok, figures } => {
+            let figures = if figures.is_empty() { String::new() } else { format!(": {}", figures.join("; ")) };
+            format!("{step}: {}{figures}", if *ok { "done" } else { "did not come true in time" })
+        }
+        Event::ChoiceAsked { step, .. } => format!("{step}: a person must choose"),
+        Event::Chosen { step, by, label } => format!("{step}: {} chose: {label}", name(by)),
+        Event::RunAborted { by, why } => format!("{} aborted the run: {why}", name(by)),
+        Event::RunHandedOver { to } => format!("the run goes over to runbook {to}"),
+        Event::UndoAsked { step, by } => format!("{} asked to take back {step}", name(by)),
         Event::CardPosted { .. }
         | Event::CardFailed { .. }
         | Event::FormOpened { .. }

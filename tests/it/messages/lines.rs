@@ -18,7 +18,7 @@ use drbot::model::time::{Millis, Span};
 use crate::properties::setting::catalog;
 
 /// How many kinds there are.
-pub const KINDS: usize = 32;
+pub const KINDS: usize = 39;
 
 /// The place of a kind in the list: a new kind does not compile until it has one, and a sample.
 pub fn place(event: &Event) -> usize {
@@ -55,6 +55,13 @@ pub fn place(event: &Event) -> usize {
         Event::SettleClaimed { .. } => 29,
         Event::PersonAsked { .. } => 30,
         Event::PersonDid { .. } => 31,
+        Event::WaitBegan { .. } => 32,
+        Event::WaitOver { .. } => 33,
+        Event::ChoiceAsked { .. } => 34,
+        Event::Chosen { .. } => 35,
+        Event::RunAborted { .. } => 36,
+        Event::RunHandedOver { .. } => 37,
+        Event::UndoAsked { .. } => 38,
     }
 }
 
@@ -191,5 +198,13 @@ fn of_steps() -> Vec<Event> {
         Event::PersonAsked { step: "call".into(), done: button(), cannot: button() },
         Event::PersonDid { step: "call".into(), by: by("bob"), evidence: "ticket 4711".into(), done: true },
         Event::PersonDid { step: "call".into(), by: by("bob"), evidence: "nobody answers".into(), done: false },
+        Event::WaitBegan { step: "calm".into(), until: Millis(1_790_000_000_000) },
+        Event::WaitOver { step: "calm".into(), ok: true, figures: vec!["0 left".into()] },
+        Event::WaitOver { step: "calm".into(), ok: false, figures: vec!["3 left".into()] },
+        Event::ChoiceAsked { step: "way".into(), buttons: vec![button()] },
+        Event::Chosen { step: "way".into(), by: by("bob"), label: "Restore from the backup".into() },
+        Event::RunAborted { by: by("bob"), why: "another way was found".into() },
+        Event::RunHandedOver { to: "repair".into() },
+        Event::UndoAsked { step: step(), by: by("bob") },
     ]
 }
