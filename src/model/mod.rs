@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod person;
 pub mod run;
 pub mod runbook;
+pub mod schema;
 pub mod statement;
 pub mod time;
 pub mod world;
