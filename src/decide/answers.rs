@@ -132,7 +132,7 @@ pub(crate) fn verify(draft: &Draft, cx: &Cx<'_>, id: &str) -> Reply {
     ];
     Reply::Private(Message {
         notify: format!("Approval {}: {}", a.id.0, a.standing.word()),
-        parts: vec![Part::Facts(facts), Part::Code(narrate::incident::statement_text(&a.action.statement))],
+        parts: vec![Part::Facts(facts), Part::Code(narrate::incident::deed_text(&a.action.deed))],
     })
 }
 

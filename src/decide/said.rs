@@ -55,7 +55,7 @@ fn status(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, place: &Place) ->
     draft.happen(Event::StatusAsked { by: person.id.clone(), channel, scenarios, thread });
     for loaded in usable {
         let name = &loaded.runbook.runbook;
-        let list = loaded.values(&BTreeMap::new()).and_then(|v| render::questions(&loaded.runbook.detect.checks, &v));
+        let list = render::questions(&loaded.runbook.detect.checks, &loaded.known());
         let key = EffectKey::of(&["detect", &draft.case.id.0, name]);
         match list {
             Ok(list) => draft.effect(key, Lane::Check, cx.now, Act::Check(list)),
@@ -64,6 +64,7 @@ fn status(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, place: &Place) ->
                     id: "detect".into(),
                     verdict: crate::model::outcome::Verdict::CouldNot,
                     figure: why,
+                    evidence: false,
                 }];
                 draft.happen(Event::Detected { runbook: name.clone(), checked, streak: 0, since: None });
             }

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::approval::TargetIdentity;
+use super::ask::Deed;
 use super::expect::{Expect, Rows};
 use super::id::{ButtonId, CaseId, EffectKey};
 use super::message::Message;
 use super::person::Speaker;
 use super::runbook::{EffectClass, RowTolerance};
-use super::statement::Statement;
 use super::time::{Millis, Span};
 
 /// Which bulkhead an effect runs in; smaller is served first.
@@ -53,8 +53,8 @@ pub struct Effect {
 pub enum Act {
     /// Ask these questions; read only.
     Check(Vec<Question>),
-    /// List what an action would touch; read only.
-    Preview(Box<Question>),
+    /// List what an action on this target would touch; read only.
+    Preview(Box<Question>, String),
     /// Ask to start, and if allowed run exactly this.
     Start(Box<Job>),
     /// Find out whether an interrupted action happened.
@@ -90,7 +90,7 @@ pub enum CardKind {
 pub struct Question {
     pub id: String,
     pub target: String,
-    pub statement: Statement,
+    pub deed: Deed,
     pub expect: Expect,
     pub figure: String,
     pub values: BTreeMap<String, String>,
@@ -98,9 +98,10 @@ pub struct Question {
     pub within: Span,
     pub cap: u64,
     pub sensitive: Vec<String>,
+    pub evidence: bool,
 }
 
-/// A changing (or observing) statement with everything that must still hold when it starts.
+/// Something to do with everything that must still hold when it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// The name in the target's ledger and in `application_name`.
@@ -109,7 +110,7 @@ pub struct Job {
     pub digest: String,
     pub target: String,
     pub effect: EffectClass,
-    pub statement: Statement,
+    pub deed: Deed,
     pub expect: Expect,
     pub timeout: Span,
     pub identity: Option<TargetIdentity>,
@@ -128,7 +129,8 @@ impl Job {
 /// The preview asked again just before the start, and what it must still say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Guard {
-    pub statement: Statement,
+    pub target: String,
+    pub deed: Deed,
     pub identity: Vec<String>,
     pub approved: Vec<BTreeMap<String, Option<String>>>,
     pub tolerance: RowTolerance,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::http::HttpExpect;
 use super::schema::Scalar;
 
 /// What came back from a query: column names and rows of text; `None` is SQL NULL.
@@ -57,6 +58,12 @@ pub struct Expect {
     pub rows: Option<RowsExpect>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<ValueExpect>,
+    /// What the answer of an HTTP call must be; without it any 2xx is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<HttpExpect>,
+    /// The codes with which the last program may end; without it 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Vec<i32>>,
 }
 
 /// How many rows, and what every one of them must say.
@@ -92,6 +99,8 @@ impl Expect {
     pub fn is_empty(&self) -> bool {
         self.rows.as_ref().is_none_or(|r| *r == RowsExpect::default())
             && self.value.as_ref().is_none_or(|v| v.at_most.is_none() && v.at_least.is_none())
+            && self.answer.is_none()
+            && self.exit.is_none()
     }
 
     /// `Ok(true)` if the rows are as expected, `Ok(false)` if they are not, and an error if that
@@ -150,7 +159,12 @@ mod tests {
     }
 
     fn value(at_most: i64) -> Expect {
-        Expect { value: Some(ValueExpect { column: "n".into(), at_most: Some(at_most), at_least: None }), rows: None }
+        Expect {
+            value: Some(ValueExpect { column: "n".into(), at_most: Some(at_most), at_least: None }),
+            rows: None,
+            answer: None,
+            exit: None,
+        }
     }
 
     #[test]
@@ -167,6 +181,8 @@ mod tests {
         let every = |column: &str| Expect {
             rows: Some(RowsExpect { every: [(column.to_owned(), "true".to_owned())].into(), ..RowsExpect::default() }),
             value: None,
+            answer: None,
+            exit: None,
         };
         assert_eq!(every("ok").holds(&rows(&[&[None, Some("true")], &[None, Some("true")]])), Ok(true));
         assert_eq!(every("ok").holds(&rows(&[&[None, Some("true")], &[None, None]])), Ok(false));

@@ -2,17 +2,20 @@
 //! speaks in these words. No clock, no randomness, no I/O: times and ids are arguments.
 
 pub mod approval;
+pub mod ask;
 pub mod case;
 pub mod command;
 pub mod effect;
 pub mod event;
 pub mod expect;
+pub mod http;
 pub mod id;
 pub mod inbound;
 pub mod incident;
 pub mod message;
 pub mod outcome;
 pub mod person;
+pub mod process;
 pub mod run;
 pub mod runbook;
 pub mod schema;

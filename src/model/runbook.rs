@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::expect::Expect;
 use super::schema::Scalar;
 use super::time::Span;
@@ -75,6 +76,13 @@ pub enum ParamType {
     Duration,
     Integer,
     Choice,
+    /// The name of a table, column, project or workflow: letters, digits, `_`, `-` and `.`, at most 64.
+    Name,
+    /// One line of at most 200 characters.
+    Text,
+    Uuid,
+    /// A point in time, as RFC 3339 with a zone.
+    Time,
 }
 
 impl Param {
@@ -90,6 +98,20 @@ impl Param {
             ParamType::Integer => self
                 .bounded(name, whole(text).map_err(|e| format!("parameter `{name}`: {e}"))?, whole)
                 .map(|n| n.to_string()),
+            ParamType::Name if is_name(text) => Ok(text.to_owned()),
+            ParamType::Name => Err(format!(
+                "parameter `{name}` is `{text}`: a name has only letters, digits, `_`, `-` and `.`, and at most 64 of them"
+            )),
+            ParamType::Text if text.chars().count() <= 200 && !text.chars().any(char::is_control) => {
+                Ok(text.to_owned())
+            }
+            ParamType::Text => Err(format!("parameter `{name}` must be one line of at most 200 characters")),
+            ParamType::Uuid => uuid(text).ok_or_else(|| {
+                format!("parameter `{name}` is `{text}`: an id looks like 123e4567-e89b-12d3-a456-426614174000")
+            }),
+            ParamType::Time => text.parse::<jiff::Timestamp>().map(|t| t.to_string()).map_err(|_| {
+                format!("parameter `{name}` is `{text}`: a point in time looks like 2026-11-22T10:00:00Z")
+            }),
             ParamType::Choice if self.values.iter().any(|v| v == text) => Ok(text.to_owned()),
             ParamType::Choice => {
                 Err(format!("parameter `{name}` is `{text}`: choose one of {}", self.values.join(", ")))
@@ -113,6 +135,18 @@ impl Param {
     }
 }
 
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    !text.is_empty() && text.len() <= 64 && text.chars().all(plain) && !text.starts_with(['-', '.'])
+}
+
+fn uuid(text: &str) -> Option<String> {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths = groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12]);
+    let hex = groups.iter().all(|g| g.chars().all(|c| c.is_ascii_hexdigit()));
+    (lengths && hex).then(|| text.to_ascii_lowercase())
+}
+
 fn whole(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| format!("`{text}` is not a whole number"))
 }
@@ -125,6 +159,9 @@ pub struct Detect {
     pub every: Span,
     /// Consecutive failures after which the scenario is suspected (red); fewer is amber.
     pub failures: u32,
+    /// How many different checks must fail at once for a failure to count; one by default.
+    #[serde(default = "one")]
+    pub probes: u32,
     pub checks: Vec<Check>,
 }
 
@@ -134,8 +171,16 @@ pub struct Detect {
 pub struct Check {
     pub id: String,
     pub target: String,
-    pub sql: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<HttpAsk>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<ProcessAsk>,
     pub expect: Expect,
+    /// Shown with the others and never decides: a vendor's status page lags behind.
+    #[serde(default)]
+    pub evidence: bool,
     /// Text with `{column}` and `{parameter}` placeholders filled from the first row.
     pub figure: String,
     #[serde(default = "five_seconds")]
@@ -143,6 +188,10 @@ pub struct Check {
     /// How long the expectation may take to come true; it is asked again until then.
     #[serde(default)]
     pub within: Span,
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn five_seconds() -> Span {
@@ -180,19 +229,28 @@ fn two_minutes() -> Span {
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Work {
     /// One statement on a Postgres target.
-    Sql(Box<SqlWork>),
+    Sql(Box<Task>),
+    /// Calls to an HTTP target.
+    Http(Box<Task>),
+    /// Programs of a target on this machine.
+    Process(Box<Task>),
     /// A person does it and attaches evidence.
     Manual(ManualWork),
 }
 
-/// A statement, what it may touch, how it is proved and undone.
+/// Something a system does: what exactly, what it may touch, how it is proved and undone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SqlWork {
+pub struct Task {
     pub target: String,
     pub effect: EffectClass,
     pub risk: Risk,
-    pub sql: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<HttpAsk>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<ProcessAsk>,
     #[serde(default)]
     pub expect: Expect,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -222,7 +280,15 @@ pub struct ManualWork {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preview {
-    pub sql: String,
+    /// Where to ask; the step's own target if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<HttpAsk>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<ProcessAsk>,
     /// Columns that must still be the same at the start; the rest may drift.
     pub identity: Vec<String>,
     pub tolerance: Tolerance,
@@ -259,6 +325,8 @@ pub enum RowTolerance {
 pub enum EffectClass {
     /// Reads; may be repeated freely.
     Observe,
+    /// Carries a key or sets a state, so that doing it again changes nothing more.
+    Idempotent,
     /// One transaction with a ledger row in the target.
     Atomic,
     /// Anything else: starts at most once per approval; an ambiguous end is `unknown`.
@@ -337,20 +405,35 @@ impl Catalog {
 }
 
 impl Loaded {
+    /// The values that are there without asking anybody: those of this installation and the file's.
+    #[must_use]
+    pub fn known(&self) -> BTreeMap<String, String> {
+        let value = |(name, param): (&String, &Param)| {
+            let text = self.defaults.get(name).or(param.default.as_ref())?;
+            Some((name.clone(), param.read(name, text).ok()?))
+        };
+        self.runbook.params.iter().filter_map(value).collect()
+    }
+
+    /// Refuses names that are no parameters.
+    ///
+    /// # Errors
+    /// Names the first one, and what there is.
+    pub fn only_known(&self, given: &BTreeMap<String, String>) -> Result<(), String> {
+        let params = &self.runbook.params;
+        let Some(odd) = given.keys().find(|k| !params.contains_key(*k)) else { return Ok(()) };
+        let known: Vec<_> = params.keys().map(String::as_str).collect();
+        let takes = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(format!("runbook `{}` has no parameter `{odd}`: it takes {takes}", self.runbook.runbook))
+    }
+
     /// The values of all parameters: the given ones checked, the others from their defaults.
     ///
     /// # Errors
     /// Names the first parameter that is unknown, missing or out of bounds.
     pub fn values(&self, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
+        self.only_known(given)?;
         let params = &self.runbook.params;
-        if let Some(odd) = given.keys().find(|k| !params.contains_key(*k)) {
-            let known: Vec<_> = params.keys().map(String::as_str).collect();
-            return Err(format!(
-                "runbook `{}` has no parameter `{odd}`: it takes {}",
-                self.runbook.runbook,
-                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-            ));
-        }
         params
             .iter()
             .map(|(name, param)| {
@@ -366,9 +449,51 @@ impl Work {
     /// Who must agree before this work starts.
     #[must_use]
     pub fn risk(&self) -> Risk {
+        self.task().map_or(Risk::Safe, |t| t.risk)
+    }
+
+    /// What a system does in this step, unless a person does it.
+    #[must_use]
+    pub fn task(&self) -> Option<&Task> {
         match self {
-            Work::Sql(sql) => sql.risk,
-            Work::Manual(_) => Risk::Safe,
+            Work::Sql(task) | Work::Http(task) | Work::Process(task) => Some(task),
+            Work::Manual(_) => None,
         }
+    }
+}
+
+impl Check {
+    /// What it asks.
+    ///
+    /// # Errors
+    /// Not exactly one way is given.
+    pub fn ask(&self) -> Result<Ask<'_>, String> {
+        Ask::one(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref())
+    }
+}
+
+impl Task {
+    /// What it does.
+    ///
+    /// # Errors
+    /// Not exactly one way is given.
+    pub fn ask(&self) -> Result<Ask<'_>, String> {
+        Ask::one(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref())
+    }
+
+    /// Whether it only reads.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        self.effect == EffectClass::Observe
+    }
+}
+
+impl Preview {
+    /// What it asks.
+    ///
+    /// # Errors
+    /// Not exactly one way is given.
+    pub fn ask(&self) -> Result<Ask<'_>, String> {
+        Ask::one(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref())
     }
 }

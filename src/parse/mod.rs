@@ -2,6 +2,7 @@
 //! types end here.
 
 pub mod catalog;
+mod lint;
 mod near;
 pub mod slack;
 pub mod slash;

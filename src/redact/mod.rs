@@ -38,6 +38,12 @@ impl Redactor {
         Redactor { needles }
     }
 
+    /// Bytes of the longest thing that is looked for.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.needles.first().map_or(0, String::len)
+    }
+
     /// The text with every known secret replaced.
     #[must_use]
     pub fn text(&self, text: &str) -> String {

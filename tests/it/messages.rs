@@ -93,7 +93,7 @@ impl Story {
     }
 
     fn pass(&mut self, kind: &str) {
-        let one = Checked { id: "n".into(), verdict: Verdict::Pass, figure: "0 left".into() };
+        let one = Checked { id: "n".into(), verdict: Verdict::Pass, figure: "0 left".into(), evidence: false };
         self.came(kind, Outcome::Checked(vec![one]));
     }
 
@@ -188,7 +188,7 @@ fn the_status_card() {
         ("hands", Verdict::CouldNot, "could not connect to db within 5 s"),
     ];
     for (runbook, verdict, figure) in verdicts {
-        let one = Checked { id: "seen".into(), verdict, figure: figure.into() };
+        let one = Checked { id: "seen".into(), verdict, figure: figure.into(), evidence: false };
         s.came(&format!("detect/{id}/{runbook}"), Outcome::Checked(vec![one]));
     }
     insta::assert_snapshot!("status_five_lights", s.card(&id));

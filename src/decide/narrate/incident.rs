@@ -4,6 +4,7 @@
 use super::{against, counted};
 use crate::decide::policy;
 use crate::model::approval::{Approval, Standing};
+use crate::model::ask::Deed;
 use crate::model::case::Case;
 use crate::model::expect::Rows;
 use crate::model::incident::Incident;
@@ -11,7 +12,6 @@ use crate::model::message::{Button, Message, Part, Run as Text, Style, runs};
 use crate::model::person::Roster;
 use crate::model::run::{Phase, Run, RunState, StepRun};
 use crate::model::runbook::{Step, Work};
-use crate::model::statement::Statement;
 use crate::model::time::Millis;
 
 /// Draws the card, buttons included.
@@ -133,7 +133,7 @@ fn asking(run: &Run, roster: &Roster, shown: (Millis, bool)) -> Vec<Part> {
         Part::Text(vec![Text::Bold(format!("{} step: {}", action.risk.word(), action.title))]),
         Part::Facts(approval_facts(a, roster)),
         Part::Text(vec![Text::Bold("Exactly this runs:".into())]),
-        Part::Code(statement_text(&action.statement)),
+        Part::Code(deed_text(&action.deed)),
         Part::Text(vec![Text::Bold(format!("It touches {}:", counted(action.preview.count(), "row")))]),
         Part::Code(table(&action.preview)),
     ];
@@ -156,10 +156,7 @@ fn approval_facts(a: &Approval, roster: &Roster) -> Vec<(String, String)> {
     let action = &a.action;
     let votes: Vec<String> = a.votes.iter().map(|(p, at)| format!("{} at {}", roster.name(p), at.clock())).collect();
     let mut facts = vec![
-        (
-            "On".to_owned(),
-            format!("{} (database {}, server {})", action.target, action.identity.database, action.identity.server),
-        ),
+        ("On".to_owned(), format!("{} ({})", action.target, action.identity.text())),
         ("Undo".to_owned(), action.undo.clone().unwrap_or_else(|| "none".into())),
         ("Asked by".to_owned(), roster.name(&action.requester)),
         ("Approval".to_owned(), a.id.0.clone()),
@@ -227,18 +224,12 @@ fn unknown_text(step: &Step, state: &StepRun, roster: &Roster) -> String {
     )
 }
 
-/// The statement as it runs, with what is bound to each number. A long list of approved rows is named
-/// only: the same rows stand in the table beside it, and the digest covers the list itself.
+/// What runs, exactly. A long list of approved rows is named only: the same rows stand in the table beside
+/// it, and the digest covers the list itself.
 #[must_use]
-pub fn statement_text(statement: &Statement) -> String {
+pub fn deed_text(deed: &Deed) -> String {
     const LONG: usize = 1_500;
-    let mut text = statement.sql.clone();
-    for (i, bind) in statement.binds.iter().enumerate() {
-        let listed = bind.name == "approved" && bind.value.len() > LONG;
-        let value = if listed { "the identity columns of the rows listed here" } else { &bind.value };
-        text.push_str(&format!("\n-- ${} ({}) = {value}", i + 1, bind.name));
-    }
-    text
+    deed.text(LONG)
 }
 
 /// Rows as aligned text; long cells are cut with a sign.
@@ -277,7 +268,7 @@ pub fn step_shown(step: &Step, state: &StepRun, roster: &Roster) -> Message {
     let mut parts = vec![Part::Title(format!("Step {}", step.id)), Part::Facts(facts)];
     if let Some(a) = &state.approval {
         parts.push(Part::Facts(approval_facts(a, roster)));
-        parts.push(Part::Code(statement_text(&a.action.statement)));
+        parts.push(Part::Code(deed_text(&a.action.deed)));
     }
     if let Some(rows) = &state.rows {
         parts.push(Part::Code(table(rows)));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use drbot::model::approval::{Action, Approval, ApprovalId, Policy, Standing, TargetIdentity};
+use drbot::model::ask::Deed;
 use drbot::model::effect::CardKind;
 use drbot::model::event::{Declared, Event, StepEnd};
 use drbot::model::expect::Rows;
@@ -85,7 +86,7 @@ fn approval(n: usize) -> Approval {
         effect: EffectClass::Once,
         target: "main-db".into(),
         identity: TargetIdentity::default(),
-        statement: Statement { sql: "select 1".into(), binds: vec![] },
+        deed: Deed::Sql(Statement { sql: "select 1".into(), binds: vec![] }),
         values: BTreeMap::new(),
         preview: rows(n),
         undo: None,
@@ -118,7 +119,12 @@ fn of_cases() -> Vec<Event> {
         channel: "C1".into(),
         began: Millis(1_790_000_000_000),
     };
-    let checked = vec![Checked { id: "n".into(), verdict: Verdict::Fail, figure: "3 statements running".into() }];
+    let checked = vec![Checked {
+        id: "n".into(),
+        verdict: Verdict::Fail,
+        figure: "3 statements running".into(),
+        evidence: false,
+    }];
     vec![
         Event::Declared(declared),
         Event::StatusAsked { by: by("alice"), channel: "C1".into(), scenarios: vec![], thread: None },

@@ -80,10 +80,12 @@ fn outcome(engine: &Engine, key: &EffectKey, held: &Held, luck: usize) -> Input 
                 _ => Verdict::Pass,
             };
             Outcome::Checked(
-                list.iter().map(|q| Checked { id: q.id.clone(), verdict, figure: format!("{luck} left") }).collect(),
+                list.iter()
+                    .map(|q| Checked { id: q.id.clone(), verdict, figure: format!("{luck} left"), evidence: false })
+                    .collect(),
             )
         }
-        Act::Preview(_) => previewed(luck),
+        Act::Preview(..) => previewed(luck),
         Act::Start(job) => {
             let hash = if luck % 8 == 7 { "0".repeat(64) } else { job.hash() };
             if !started(engine, &held.case) || luck % 10 == 9 {
@@ -282,7 +284,12 @@ fn odd(engine: &Engine, roll: Roll) -> Input {
 fn stray(c: usize) -> Outcome {
     let card = if c.is_multiple_of(2) { CardKind::Main } else { CardKind::History };
     match c % 8 {
-        0 => Outcome::Checked(vec![Checked { id: "seen".into(), verdict: Verdict::Fail, figure: "9 seen".into() }]),
+        0 => Outcome::Checked(vec![Checked {
+            id: "seen".into(),
+            verdict: Verdict::Fail,
+            figure: "9 seen".into(),
+            evidence: false,
+        }]),
         1 => previewed(c / 8),
         2 => Outcome::NoPreview { why: "no".into() },
         3 => Outcome::Ended(ended(c / 8)),

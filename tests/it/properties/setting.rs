@@ -9,7 +9,7 @@ use drbot::model::person::{Person, PersonId, Roster, Speaker};
 use drbot::model::runbook::{Catalog, Risk};
 use drbot::model::time::Span;
 use drbot::model::world::Rules;
-use drbot::parse::catalog::{SHARED, Site, load};
+use drbot::parse::catalog::{SHARED, Site, TargetKind, load};
 
 pub const TEAM: &str = "T1";
 /// Accounts that speak: persons (alice with two accounts), a stranger, and bob's id in a foreign team.
@@ -104,7 +104,11 @@ pub fn catalog(edition: &str) -> Catalog {
         file("hands", &format!("{MANUAL}{blind}"), edition),
     ]
     .into();
-    let site = Site { targets: [("db".to_owned(), true)].into(), parameters: BTreeMap::new(), configured: true };
+    let site = Site {
+        targets: [("db".to_owned(), TargetKind::Sql { operator: true })].into(),
+        parameters: BTreeMap::new(),
+        configured: true,
+    };
     load(&files, &site).unwrap_or_else(|faults| panic!("{}", faults.join("\n")))
 }
 
