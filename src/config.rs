@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::approval::Policy;
 use crate::model::person::Person;
 use crate::model::runbook::Risk;
+use crate::model::schema::Scalar;
 use crate::model::time::Span;
 use crate::parse::yaml;
 use crate::verify::slack::SlackSecrets;
@@ -18,7 +20,7 @@ mod target;
 pub use target::Target;
 
 /// The whole configuration.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Address that chat and monitoring reach, such as `127.0.0.1:8080`.
@@ -42,7 +44,7 @@ pub struct Config {
 }
 
 /// Where drbot remembers.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
     /// `sqlite:///var/lib/drbot/drbot.db`, or a postgres: URL when several replicas run.
@@ -56,7 +58,7 @@ pub struct StoreConfig {
 }
 
 /// The Slack app.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlackConfig {
     /// The workspace whose members count, such as `T0123`.
@@ -84,7 +86,7 @@ impl std::fmt::Debug for SlackConfig {
 }
 
 /// Who must agree, per risk, and for how long an approval lives. May tighten the built-in table only.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approvals {
     #[serde(default)]
@@ -104,16 +106,17 @@ impl Default for Approvals {
 }
 
 /// Where the runbooks are, and this installation's values for their parameters.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runbooks {
     pub folder: PathBuf,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, Scalar>>")]
     pub parameters: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// What is logged.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// `info`, or per part: `info,sqlx=warn`.

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::secret;
+use crate::model::schema::Scalar;
 
 /// A system the bot may touch.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// The database URL of the role that only reads.
@@ -27,6 +29,7 @@ pub struct Target {
     pub base: Option<url::Url>,
     /// Sent with every call, such as an API key.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub headers: BTreeMap<String, String>,
     /// The same, each in a file of its own.
     #[serde(default)]
@@ -39,6 +42,7 @@ pub struct Target {
     pub programs: BTreeMap<String, PathBuf>,
     /// All that these programs see of the environment.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub env: BTreeMap<String, String>,
     /// The same, each in a file of its own.
     #[serde(default)]

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::expect::Rows;
 use super::http::{HttpCall, Method, RowsAt};
 use super::process::{Pipeline, Program};
+use super::schema::Scalar;
 use super::statement::{Statement, bind, fill, names};
 use super::time::Span;
 
@@ -19,7 +21,7 @@ const ANSWER_BYTES: u64 = 1 << 20;
 type Values = BTreeMap<String, String>;
 
 /// One call to an HTTP target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpAsk {
     #[serde(default = "get")]
@@ -27,12 +29,14 @@ pub struct HttpAsk {
     /// Path and query below the target's base; `{name}` is filled in, percent-encoded.
     pub path: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub headers: BTreeMap<String, String>,
     /// A JSON body; `{name}` inside its texts is filled in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<Value>,
     /// A form body; `{name}` is filled in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub form: BTreeMap<String, String>,
     /// How the answer becomes rows; without it there is one row with `status` and `latency`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,9 +52,10 @@ fn get() -> Method {
 
 /// Programs of a target, each reading what the one before it writes. The first word of each names a
 /// program that the target declares.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessAsk {
+    #[schemars(with = "Vec<Vec<Scalar>>")]
     pub pipe: Vec<Vec<String>>,
     /// What the first program reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]

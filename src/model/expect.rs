@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::HttpExpect;
+use super::schema::Scalar;
 
 /// What came back from a query: column names and rows of text; `None` is SQL NULL.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,7 +51,7 @@ impl Rows {
 }
 
 /// What the rows of a query must be. All given parts must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +67,7 @@ pub struct Expect {
 }
 
 /// How many rows, and what every one of them must say.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RowsExpect {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,11 +78,12 @@ pub struct RowsExpect {
     pub exactly: Option<u64>,
     /// Column to the text each row must have there; booleans are `true` and `false`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub every: BTreeMap<String, String>,
 }
 
 /// Bounds on one number in the only row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ValueExpect {
     pub column: String,

@@ -1,13 +1,14 @@
 //! How a runbook goes on: waiting, choosing, looking, and what a failure means. Takes nothing; the loader
 //! fills it and `decide` follows it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::runbook::Check;
 use super::time::Span;
 
 /// Waits for a time, or until all checks hold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
     /// Just so long.
@@ -33,7 +34,7 @@ fn half_an_hour() -> Span {
 }
 
 /// A question to the people of the incident.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Choose {
     pub ask: String,
@@ -41,7 +42,7 @@ pub struct Choose {
 }
 
 /// One answer, and where it leads: on to the next step, to a later one, or into another runbook.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Way {
     pub label: String,
@@ -54,14 +55,14 @@ pub struct Way {
 }
 
 /// Questions asked together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parallel {
     pub checks: Vec<Check>,
 }
 
 /// What a failed step means for the run. A step that people denied always stops it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFail {
     /// Pause; people decide.
@@ -74,7 +75,7 @@ pub enum OnFail {
 }
 
 /// How often work that may be done again is tried again by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
     pub times: u32,

@@ -20,6 +20,7 @@ pub mod person;
 pub mod process;
 pub mod run;
 pub mod runbook;
+pub mod schema;
 pub mod statement;
 pub mod time;
 pub mod world;

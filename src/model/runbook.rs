@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Ask, HttpAsk, ProcessAsk};
@@ -12,7 +13,7 @@ pub use super::param::{Param, ParamType};
 use super::time::Span;
 
 /// One scenario as a file: how it is noticed, what is done, how success is proved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runbook {
     /// File name and command name.
@@ -41,7 +42,7 @@ pub struct Runbook {
 }
 
 /// The recovery objectives of a scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Objectives {
     pub rto: Span,
@@ -50,7 +51,7 @@ pub struct Objectives {
 }
 
 /// How a scenario is noticed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Detect {
     /// How often the checks run by themselves.
@@ -64,7 +65,7 @@ pub struct Detect {
 }
 
 /// A read-only question with an expectation and the figure that decided it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     pub id: String,
@@ -97,7 +98,7 @@ fn five_seconds() -> Span {
 }
 
 /// One unit of work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     pub id: String,
@@ -128,7 +129,7 @@ fn two_minutes() -> Span {
 }
 
 /// How a step is done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Work {
     /// One statement on a Postgres target.
@@ -148,7 +149,7 @@ pub enum Work {
 }
 
 /// Something a system does: what exactly, what it may touch, how it is proved and undone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
     pub target: String,
@@ -177,7 +178,7 @@ pub struct Task {
 }
 
 /// How a step is taken back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Undo {
     /// `none` with the reason, or what people do.
@@ -187,7 +188,7 @@ pub enum Undo {
 }
 
 /// The step that takes another one back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UndoStep {
     pub title: String,
@@ -207,7 +208,7 @@ impl Undo {
 }
 
 /// What a person is asked to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ManualWork {
     pub ask: String,
@@ -216,7 +217,7 @@ pub struct ManualWork {
 }
 
 /// The list of what would be touched, shown before approval and pinned by it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preview {
     /// Where to ask; the step's own target if it is absent.
@@ -244,14 +245,14 @@ fn hundred() -> u64 {
 }
 
 /// What may have changed between approval and start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tolerance {
     pub rows: RowTolerance,
 }
 
 /// `fewer`: rows that ended meanwhile are fine, new ones are not touched. `none`: exactly the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RowTolerance {
     Fewer,
@@ -259,7 +260,7 @@ pub enum RowTolerance {
 }
 
 /// What a failure in the middle means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EffectClass {
     /// Reads; may be repeated freely.
@@ -273,7 +274,7 @@ pub enum EffectClass {
 }
 
 /// Who must agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
     Safe,
@@ -295,7 +296,7 @@ impl Risk {
 
 /// What all runbooks share: the list of scenarios, so that one without a file is told apart from one
 /// that is healthy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Shared {
     pub objectives: Objectives,
@@ -303,7 +304,7 @@ pub struct Shared {
 }
 
 /// One scenario of the source page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     pub id: String,

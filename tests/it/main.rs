@@ -21,6 +21,7 @@ mod practice_page;
 mod practice_slack;
 mod properties;
 mod runbook_s8;
+mod schema;
 mod secrets;
 mod status;
 mod steps_http;

@@ -57,7 +57,7 @@ function thread() {
 function answerBox(ts) {
   const box = el("input", { id: "answer", "aria-label": "Reply", placeholder: "Reply, or @drbot …", spellcheck: "false", autocomplete: "off" });
   return el("form", { class: "answer", on: { submit: (event) => typed(event, box, ts) } }, box,
-    el("button", { class: "primary", type: "submit" }, "Send"));
+    el("button", { class: "act primary", type: "submit" }, "Send"));
 }
 
 // --- faults ---
