@@ -57,11 +57,12 @@ fn decide_click(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Option<Str
 }
 
 /// The click must come from the message and channel where the card stands.
-fn elsewhere(draft: &Draft, click: &Click) -> Option<String> {
+pub(crate) fn elsewhere(draft: &Draft, click: &Click) -> Option<String> {
+    let whose = if draft.case.alarm().is_some() { "alert" } else { "incident" };
     let card = draft.case.cards.get(&crate::model::effect::CardKind::Main)?;
     let same = card.channel == click.place.channel && card.ts == click.message;
     (!same).then(|| {
-        "This copy of the card is not the incident's own; use the one in its channel. Nothing was done.".into()
+        format!("This copy of the card is not the {whose}'s own; use the one in its channel. Nothing was done.")
     })
 }
 
@@ -262,6 +263,9 @@ pub(crate) fn due(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey) {
     }
 }
 
+/// What the presser of a button hears that leads to nothing.
+pub(crate) const STALE: &str = "This button does nothing any more.";
+
 /// A button that leads to a case without buttons.
 pub(crate) fn stale(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Reply {
     let key = cx.ids.hex();
@@ -269,7 +273,7 @@ pub(crate) fn stale(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Reply 
         &key,
         &click.by,
         (&click.place.channel, click.place.reply.as_deref()),
-        "This button does nothing any more.".into(),
+        STALE.into(),
     );
     Reply::Nothing
 }

@@ -2,6 +2,7 @@
 //! `Decision`; pure, total and deterministic. A refusal is a reply with its reason, never an error.
 
 mod advance;
+pub mod alerts;
 mod answers;
 mod approve;
 mod came;
@@ -52,6 +53,7 @@ pub fn decide(
         (_, Input::Said { by, place, said }) => said::said(&mut draft, &mut cx, (by, place), said),
         (Body::Incident(_), Input::Clicked(click)) => approve::clicked(&mut draft, &mut cx, click),
         (Body::Incident(_), Input::Filled(form)) => approve::filled(&mut draft, &mut cx, form),
+        (Body::Alarm(_), Input::Clicked(click)) => alerts::clicked(&mut draft, &mut cx, click),
         (_, Input::Clicked(click)) => approve::stale(&mut draft, &mut cx, click),
         (_, Input::Filled(_)) => Reply::FormError("This form belongs to nothing that is open any more.".into()),
         (Body::Incident(_), Input::Starting { effect, generation, attempt, digest, .. }) => {
@@ -71,6 +73,9 @@ pub fn decide(
             approve::due(&mut draft, &mut cx, effect);
             Reply::Nothing
         }
+        (Body::Empty | Body::Alarm(_), Input::Alerted(group)) => alerts::alerted(&mut draft, &mut cx, group),
+        (Body::Empty | Body::Incident(_), Input::Opening(what)) => alerts::opening(&mut draft, &cx, what),
+        (_, Input::Alerted(_) | Input::Opening(_)) => Reply::Nothing,
         (_, Input::Up { watch }) => {
             came::watch_up(&mut draft, &cx, watch);
             Reply::Nothing
@@ -93,7 +98,7 @@ fn without_case(cx: &mut Cx<'_>, input: &Input) -> Decision {
             reply: Some(Reply::NoGo("the case is gone".into())),
             ..Decision::default()
         },
-        Input::Up { .. } => Decision::default(),
+        Input::Up { .. } | Input::Alerted(_) | Input::Opening(_) => Decision::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::alert::Opening;
 use super::approval::TargetIdentity;
 use super::expect::{Expect, Rows};
 use super::id::{ButtonId, CaseId, EffectKey};
@@ -65,6 +66,8 @@ pub enum Act {
     Tell { to: Speaker, channel: String, reply: Option<String>, message: Message },
     /// A form for one person; worthless after `by`. If it cannot be opened, the person is told in `channel`.
     Ask { to: Speaker, channel: String, trigger: String, by: Millis, form: AskForm },
+    /// Open an alert's incident, or find the one that is there, and say which it is.
+    Open(Box<Opening>),
     /// Submit `Due` at the due time.
     Timer,
 }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::near::nearest;
 use super::yaml::read_shown;
+use crate::model::alert::SOURCES;
 use crate::model::runbook::{Catalog, Check, EffectClass, Loaded, Param, Risk, Runbook, Shared, SqlWork, Step, Work};
 use crate::model::statement::placeholders;
 
@@ -51,6 +52,7 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
         }
     }
     faults.extend(clashes(&runbooks, files));
+    faults.extend(rivals(&runbooks, files));
     for name in site.parameters.keys().filter(|n| !runbooks.contains_key(*n)) {
         faults.push(format!("configuration: runbooks.parameters names `{name}`, which is no runbook in the folder"));
     }
@@ -129,6 +131,23 @@ fn clashes(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>
     faults
 }
 
+/// Alert rules that two runbooks share, or that stand twice: nobody could say which one is meant.
+fn rivals(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>) -> Vec<String> {
+    let mut seen = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (name, rule) in runbooks.iter().flat_map(|(n, l)| l.runbook.alerts.iter().map(move |rule| (n, rule))) {
+        if let Some(other) = seen.insert(rule, name) {
+            let file = format!("{name}.yaml");
+            let text = files.get(&file).map_or("", String::as_str);
+            faults.push(format!(
+                "{}: the same alert rule stands in `{other}`: an alert names one scenario, so add a label or remove it",
+                place(&file, text, &["alerts:"])
+            ));
+        }
+    }
+    faults
+}
+
 /// Where the last of the needles stands, each looked for behind the one before, as `file: line N column M`.
 fn place(file: &str, text: &str, needles: &[&str]) -> String {
     let mut found = None;
@@ -172,6 +191,15 @@ fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     }
     if runbook.steps.is_empty() || runbook.verify.is_empty() {
         fault("runbook:", "a runbook needs at least one step, and `verify` checks that prove the recovery".into());
+    }
+    for rule in &runbook.alerts {
+        if !SOURCES.contains(&rule.source.as_str()) {
+            let what = format!("there is no alert source `{}`: known are {}", rule.source, SOURCES.join(", "));
+            fault("alerts:", what);
+        }
+        if rule.labels.is_empty() {
+            fault("alerts:", "an alert rule without labels would answer every alert: name at least `alertname`".into());
+        }
     }
     for (name, param) in &runbook.params {
         if let Err(e) = sound(name, param) {
@@ -243,6 +271,15 @@ fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<Str
     }
     for (check, approved) in &all {
         unbound(&format!("id: {}", check.id), &check.sql, *approved);
+    }
+    for probe in runbook.steps.iter().filter_map(|s| match &s.work {
+        Work::Sql(w) => w.probe.as_ref(),
+        Work::Manual(_) => None,
+    }) {
+        if probe.expect.reachable && probe.expect.ignores_rows() {
+            let what = format!("probe `{}` must look at an answer: being reachable proves no effect", probe.id);
+            faults.push((vec![format!("id: {}", probe.id)], what));
+        }
     }
     for (check, _) in all.iter().filter(|(c, _)| c.expect.is_empty()) {
         faults.push((

@@ -35,7 +35,11 @@ pub(super) async fn render(worker: &Worker, effect: &Leased, kind: CardKind) -> 
             return Left::Doubt(DOUBT);
         }
     };
-    let payload = blocks::message(&redacted(worker, drawn.message.clone())).payload;
+    let mut payload = blocks::message(&redacted(worker, drawn.message.clone())).payload;
+    if kind == CardKind::History && case.alarm().is_some() {
+        // It is there to be noticed, which an answer in a thread alone is not.
+        payload["reply_broadcast"] = json!(true);
+    }
     let standing = case.cards.get(&kind).filter(|c| c.failed.is_none()).cloned();
     match (kind, standing) {
         (CardKind::Main, Some(card)) => update(worker, effect, &card, &payload).await,
@@ -67,6 +71,7 @@ fn channel(case: &Case) -> Option<String> {
     match &case.body {
         Body::Incident(incident) => Some(incident.declared.channel.clone()),
         Body::Check(status) => Some(status.channel.clone()),
+        Body::Alarm(alarm) => Some(alarm.channel.clone()),
         _ => None,
     }
 }

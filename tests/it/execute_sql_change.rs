@@ -65,7 +65,7 @@ async fn guards_and_the_servers_identity_are_checked_before_anything_runs() {
 }
 
 fn rows_exactly(n: u64) -> Expect {
-    Expect { rows: Some(RowsExpect { exactly: Some(n), ..RowsExpect::default() }), value: None }
+    Expect { rows: Some(RowsExpect { exactly: Some(n), ..RowsExpect::default() }), ..Expect::default() }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ pub fn tells(event: &Event) -> bool {
             | Event::StatusAsked { .. }
             | Event::WatchOpened { .. }
             | Event::ControlOpened
+            | Event::AlarmOpened { .. }
             | Event::PreviewAsked { .. }
             | Event::RunVerifying
     )
@@ -37,6 +38,18 @@ pub fn line(event: &Event, roster: &Roster) -> Option<String> {
             "detection of {runbook}: {}",
             checked.iter().map(|c| c.figure.as_str()).collect::<Vec<_>>().join("; ")
         ),
+        Event::Alerted { alerts, round, .. } => {
+            let firing = alerts.iter().filter(|a| a.firing).count() as u64;
+            let resolved = counted(alerts.len() as u64 - firing, "alert");
+            let begins = if round.is_some() { "the group fires: " } else { "" };
+            format!("{begins}{} firing, {resolved} resolved", counted(firing, "alert"))
+        }
+        Event::AlarmAcked { by } => format!("{} acknowledged the alert", name(by)),
+        Event::AlarmOpening { by } => format!("{} opens an incident", name(by)),
+        Event::AlarmLinked { number } => format!("INC-{number} is open for the alert"),
+        Event::AlertJoined { origin, by } => {
+            format!("{} found the alert {} to belong to this incident", name(by), origin.title)
+        }
         Event::RunStarted { loaded, by, .. } => format!("{} started runbook {}", name(by), loaded.runbook.runbook),
         Event::RunPaused { why } => format!("paused: {why}"),
         Event::RunResumed { by } => format!("{} resumed the run", name(by)),
@@ -80,14 +93,16 @@ pub fn line(event: &Event, roster: &Roster) -> Option<String> {
         | Event::StatusAsked { .. }
         | Event::WatchOpened { .. }
         | Event::ControlOpened
+        | Event::AlarmOpened { .. }
         | Event::PreviewAsked { .. }
         | Event::RunVerifying => return None,
     })
 }
 
 fn declared(d: &Declared, roster: &Roster) -> String {
+    let alert = d.origin.as_ref().map(|o| format!(", for the alert {}", o.title)).unwrap_or_default();
     format!(
-        "{} declared INC-{}: {} (tier {}, began {})",
+        "{} declared INC-{}: {} (tier {}, began {}){alert}",
         roster.name(&d.by),
         d.number,
         d.title,

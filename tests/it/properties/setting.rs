@@ -147,6 +147,8 @@ pub fn rules(variant: usize) -> Rules {
         .into(),
         decide_within: Span::minutes(15),
         start_within: Span::minutes(5),
+        alert_channel: "C1".into(),
+        incident_channel: None,
     }
 }
 
