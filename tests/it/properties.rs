@@ -148,7 +148,7 @@ fn no_sequence_breaks_a_rule() {
 }
 
 /// Every kind of event.
-const KINDS: [&str; 32] = [
+const KINDS: [&str; 38] = [
     "declared",
     "status_asked",
     "watch_opened",
@@ -159,6 +159,12 @@ const KINDS: [&str; 32] = [
     "card_failed",
     "form_opened",
     "detected",
+    "alarm_opened",
+    "alerted",
+    "alarm_acked",
+    "alarm_opening",
+    "alarm_linked",
+    "alert_joined",
     "run_started",
     "run_paused",
     "run_resumed",

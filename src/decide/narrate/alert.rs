@@ -34,7 +34,7 @@ pub fn card(alarm: &Alarm, scene: &Scene<'_>) -> Message {
         parts.push(Part::Buttons(buttons));
     }
     parts.push(Part::Small(small(alarm, scene)));
-    Message { notify: format!("{title}. {}", found.text()), parts }
+    Message { notify: format!("{title}, {}", found.text()), parts }
 }
 
 fn title(alarm: &Alarm) -> String {
@@ -95,7 +95,7 @@ fn diagnosis(alarm: &Alarm, scene: &Scene<'_>) -> Found {
     let found = |sign, word: &str, why: String| Found { sign, word: word.to_owned(), why };
     let Some(name) = alarm.scenario() else {
         let why = ". `/dr detect RUNBOOK` runs one scenario's checks; `/dr runbooks` lists them.";
-        return found("⚪", "No scenario names this alert", why.into());
+        return found("⚪", "no scenario names this alert", why.into());
     };
     let Some(loaded) = scene.catalog.runbooks.get(name) else {
         return found("⚫", "could not check", format!(": runbook `{name}` is not loaded any more"));
@@ -107,11 +107,12 @@ fn diagnosis(alarm: &Alarm, scene: &Scene<'_>) -> Found {
     let Some(seen) = &alarm.detection else { return found("⏳", "checking", format!(" {title} (`{name}`)")) };
     let figures = verdict::figures(&seen.checked).join("; ");
     // The alert itself is one failure: what the detection sees once more confirms it.
-    let (sign, word) = match verdict::failing(&seen.checked) {
+    let (light, word) = match verdict::failing(&seen.checked) {
         Some(true) => ("🔴", "confirmed"),
         Some(false) => ("🟢", "not confirmed"),
         None => ("⚫", "could not check"),
     };
+    let sign = if alarm.firing() > 0 { light } else { "⚪" };
     found(sign, word, format!(" at {}: {title} (`{name}`): {figures}", seen.at.clock()))
 }
 

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use drbot::model::alert::Origin;
 use drbot::model::approval::{Approval, ApprovalId, Policy};
 use drbot::model::command::{Asked, Command};
 use drbot::model::effect::Act;
-use drbot::model::event::Event;
+use drbot::model::event::{Declared, Event};
 use drbot::model::id::{CaseId, EffectKey};
 use drbot::model::inbound::Input;
 use drbot::model::message::Reply;
@@ -44,6 +45,7 @@ struct Track {
 pub struct Judge {
     approvals: BTreeMap<ApprovalId, Track>,
     claims: BTreeMap<CaseId, BTreeMap<PersonId, bool>>,
+    origins: BTreeMap<(CaseId, u32), CaseId>,
 }
 
 type Verdict = Result<(), String>;
@@ -79,9 +81,27 @@ impl Judge {
                 track.at = At::Closed;
                 Ok(())
             }
+            Event::Declared(declared) => self.declared(id, declared),
+            Event::AlarmAcked { by } | Event::AlarmOpening { by } => {
+                let person = speaks(input).and_then(|s| engine.roster.person(s)).ok_or("done for an alert by nobody")?;
+                must(person.id == *by, "done for an alert by somebody who did not speak")
+            }
+            Event::AlarmLinked { number } => {
+                let round = engine.cases.get(id).and_then(|s| s.case.alarm()).map(|a| a.rounds).unwrap_or_default();
+                let ours = |o: &Origin| o.case == *id && o.round <= round;
+                let open = engine.world.open.get(&CaseId::incident(*number));
+                must(open.is_some_and(|o| o.origins.iter().any(ours)), "linked to an incident that does not know the alert")
+            }
             Event::StepStarted { step, digest, .. } => self.started(engine, (id, step), digest, input),
             _ => Ok(()),
         }
+    }
+
+    /// One firing of one alert opens one incident, whatever is repeated.
+    fn declared(&mut self, id: &CaseId, declared: &Declared) -> Verdict {
+        let Some(origin) = &declared.origin else { return Ok(()) };
+        let first = self.origins.insert((origin.case.clone(), origin.round), id.clone()).is_none();
+        must(first, "a second incident for one firing of one alert")
     }
 
     fn asked(&mut self, id: &CaseId, approval: &Approval) -> Verdict {
@@ -169,6 +189,7 @@ impl Judge {
             | Event::CardFailed { .. }
             | Event::FormOpened { .. }
             | Event::VoteRefused { .. }
+            | Event::AlertJoined { .. }
             | Event::Refused { .. } => Ok(()),
             other => Err(format!("{} while a step is unknown", other.kind())),
         }

@@ -39,6 +39,7 @@ title: The trouble called NAME
 tier: 1
 objectives: { rto: 1h, rpo: 24h, mttr: 30m }
 estimate: 10m
+alerts: [{ source: alertmanager, labels: { alertname: NAME } }]
 detect:
   every: 1m
   failures: 2
