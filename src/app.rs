@@ -169,7 +169,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(&config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let doors = Arc::new(Doors { engine: engine.clone(), secrets, alertmanager, replies, ready: AtomicBool::new(true) });
+    let doors =
+        Arc::new(Doors { engine: engine.clone(), secrets, alertmanager, replies, ready: AtomicBool::new(true) });
     for watch in watches {
         engine
             .submit(Delivery { key: format!("up/{owner}/{watch}"), input: Input::Up { watch } })

@@ -167,7 +167,8 @@ impl Alerts {
 
     fn faults(&self) -> Vec<String> {
         let missing = self.alertmanager.is_some() && self.channel.as_ref().is_none_or(|c| c.trim().is_empty());
-        let channel = missing.then(|| "alerts.channel is missing: the id of the channel for alerts, such as C0123".to_owned());
+        let channel =
+            missing.then(|| "alerts.channel is missing: the id of the channel for alerts, such as C0123".to_owned());
         channel.into_iter().chain(self.alertmanager().and_then(Result::err)).collect()
     }
 }

@@ -3,7 +3,7 @@
 
 use super::draft::Draft;
 use super::{Cx, approve, narrate, private, said};
-use crate::model::alert::{AlertGroup, Alarm, Opening, Origin, Round};
+use crate::model::alert::{Alarm, AlertGroup, Opening, Origin, Round};
 use crate::model::case::Body;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::{Declared, Event};
@@ -43,9 +43,8 @@ fn begin(draft: &mut Draft, cx: &mut Cx<'_>, what: (&Alarm, &AlertGroup)) -> Rou
     let (ack, open) = (cx.ids.button(), cx.ids.button());
     draft.out.handle(&ack);
     draft.out.handle(&open);
-    let goes_on = |number: &u64| {
-        cx.world.open.get(&CaseId::incident(*number)).is_some_and(|open| open.recovered.is_none())
-    };
+    let goes_on =
+        |number: &u64| cx.world.open.get(&CaseId::incident(*number)).is_some_and(|open| open.recovered.is_none());
     Round {
         scenario: cx.catalog.answering(group).map(|l| l.runbook.runbook.clone()),
         ack,
@@ -195,9 +194,7 @@ pub(crate) fn meant(alert: Option<&str>, channel: &str, world: &World) -> Result
         ([(case, _)], _) => Ok((*case).clone()),
         ([], Some(name)) => Err(format!("No alert `{name}` fires. The id stands at the bottom of the alert's card.")),
         ([], None) => Err("No alert in this channel waits for somebody to acknowledge it.".into()),
-        (many, _) => {
-            Err(format!("{} fire. Name one: {}.", narrate::counted(many.len() as u64, "alert"), list()))
-        }
+        (many, _) => Err(format!("{} fire. Name one: {}.", narrate::counted(many.len() as u64, "alert"), list())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Answers that change nothing. Takes a command and what is known; gives the private reply.
 
 use super::draft::Draft;
-use super::{alerts, Cx, approve, narrate, policy, private, route};
+use super::{Cx, alerts, approve, narrate, policy, private, route};
 use crate::model::approval::ApprovalId;
 use crate::model::command::{Asked, Command, VERBS, verb};
 use crate::model::inbound::Place;

@@ -269,12 +269,7 @@ pub(crate) const STALE: &str = "This button does nothing any more.";
 /// A button that leads to a case without buttons.
 pub(crate) fn stale(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Reply {
     let key = cx.ids.hex();
-    draft.tell(
-        &key,
-        &click.by,
-        (&click.place.channel, click.place.reply.as_deref()),
-        STALE.into(),
-    );
+    draft.tell(&key, &click.by, (&click.place.channel, click.place.reply.as_deref()), STALE.into());
     Reply::Nothing
 }
 

@@ -37,7 +37,9 @@ pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Ro
         Input::Said { by, .. } if roster.person(by).is_none() => Route::Case(CaseId(CONTROL.into())),
         Input::Said { place, said: Ok(asked), .. } => match &asked.command {
             Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } => Route::Handle(id.clone()),
-            Command::Status | Command::Detect { runbook: Some(_) } => Route::Case(CaseId(format!("check-{}", ids.hex()))),
+            Command::Status | Command::Detect { runbook: Some(_) } => {
+                Route::Case(CaseId(format!("check-{}", ids.hex())))
+            }
             Command::Declare { .. } => Route::Case(CaseId::incident(world.last_number + 1)),
             Command::Ack { alert } => {
                 alerts::meant(alert.as_deref(), &place.channel, world).map_or(Route::Nowhere, Route::Case)

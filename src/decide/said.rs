@@ -55,7 +55,12 @@ fn status(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, place: &Place) ->
     let usable: Vec<_> = cx.catalog.runbooks.values().filter(|l| l.unusable.is_none()).collect();
     let scenarios: Vec<String> = usable.iter().map(|l| l.runbook.runbook.clone()).collect();
     let count = scenarios.len();
-    draft.happen(Event::StatusAsked { by: person.id.clone(), channel: place.channel.clone(), scenarios, single: false });
+    draft.happen(Event::StatusAsked {
+        by: person.id.clone(),
+        channel: place.channel.clone(),
+        scenarios,
+        single: false,
+    });
     for loaded in usable {
         detect(draft, cx, loaded);
     }

@@ -208,8 +208,7 @@ impl Alarm {
                 }
             }
             Event::Detected { runbook, checked, streak, since } if self.scenario() == Some(runbook) => {
-                self.detection =
-                    Some(Detection { at, checked: checked.clone(), streak: *streak, since: *since });
+                self.detection = Some(Detection { at, checked: checked.clone(), streak: *streak, since: *since });
             }
             Event::AlarmAcked { by } if self.acked.is_none() => self.acked = Some((by.clone(), at)),
             Event::AlarmOpening { by } if self.incident.is_none() && self.opening.is_none() => {

@@ -48,7 +48,10 @@ impl Shared {
             return Err("the user must not be empty and must not hold a colon".into());
         }
         let pair = basic.map(|(user, password)| format!("{user}:{password}").into_bytes());
-        Ok(Shared { bearer: bearer.iter().map(|t| t.clone().into_bytes()).collect(), basic: pair.into_iter().collect() })
+        Ok(Shared {
+            bearer: bearer.iter().map(|t| t.clone().into_bytes()).collect(),
+            basic: pair.into_iter().collect(),
+        })
     }
 }
 

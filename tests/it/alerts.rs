@@ -115,7 +115,8 @@ async fn captured_deliveries_make_one_card_per_group() {
         }
     }
     let stripe = card(&world, &["StripeWebhookFailed: resolved", "19:15:24 UTC to 19:16:24 UTC"]).await;
-    let edge = card(&world, &["EdgeFunctionTimeout: 1 alert firing", "no scenario names this alert", "/dr runbooks"]).await;
+    let edge =
+        card(&world, &["EdgeFunctionTimeout: 1 alert firing", "no scenario names this alert", "/dr runbooks"]).await;
     let database = card(&world, &["DatabaseDown: resolved", "REST health check failing", "fired 2 times"]).await;
     quiet(&world).await;
     assert_eq!(cards(&world).len(), 3, "{:#?}", record(&world));

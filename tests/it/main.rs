@@ -2,6 +2,7 @@
 //! outside and believes the other side's own record.
 
 mod alerts;
+mod alerts_real;
 mod approvals;
 mod catalog;
 mod config;

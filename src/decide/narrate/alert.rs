@@ -23,11 +23,7 @@ pub fn card(alarm: &Alarm, scene: &Scene<'_>) -> Message {
         parts.push(Part::Text(runs(&format!("{} opens an incident.", scene.roster.name(by)))));
     }
     if let Some((by, at)) = &alarm.acked {
-        parts.push(Part::Text(runs(&format!(
-            "👤 {} acknowledged it at {}.",
-            scene.roster.name(by),
-            at.clock()
-        ))));
+        parts.push(Part::Text(runs(&format!("👤 {} acknowledged it at {}.", scene.roster.name(by), at.clock()))));
     }
     let buttons = buttons(alarm);
     if !buttons.is_empty() {
@@ -66,7 +62,10 @@ fn list(alarm: &Alarm) -> Vec<Run> {
     }
     if alarm.truncated > 0 {
         let left = counted(alarm.truncated, "alert");
-        runs.push(Run::Plain(format!("{} left out {left} of this group (its max_alerts); they are not counted here\n", alarm.source)));
+        runs.push(Run::Plain(format!(
+            "{} left out {left} of this group (its max_alerts); they are not counted here\n",
+            alarm.source
+        )));
     }
     runs
 }

@@ -49,10 +49,9 @@ impl Fault {
     /// The reason, for people.
     pub(super) fn text(&self) -> String {
         match self {
-            Fault::Unreachable { text, .. }
-            | Fault::Refused { text, .. }
-            | Fault::Lost(text)
-            | Fault::Unfit(text) => text.clone(),
+            Fault::Unreachable { text, .. } | Fault::Refused { text, .. } | Fault::Lost(text) | Fault::Unfit(text) => {
+                text.clone()
+            }
         }
     }
 

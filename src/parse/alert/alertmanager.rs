@@ -93,8 +93,13 @@ impl One {
             .unwrap_or_else(|| self.fingerprint.clone());
         // A firing alert carries a zero or future end, which says nothing.
         let ends = if firing { None } else { time(&self.ends_at) };
-        let alert =
-            Alert { fingerprint: self.fingerprint.chars().take(64).collect(), firing, summary: brief(&summary), starts, ends };
+        let alert = Alert {
+            fingerprint: self.fingerprint.chars().take(64).collect(),
+            firing,
+            summary: brief(&summary),
+            starts,
+            ends,
+        };
         Ok(Arrived { alert, labels: self.labels })
     }
 }

@@ -127,7 +127,8 @@ async fn a_crash_neither_loses_nor_doubles_the_incident() {
         assert_eq!(number(&world, "SELECT COUNT(*) FROM incidents").await, i64::from(round));
     }
     quiet(&world).await;
-    let incidents = cards(&world).into_iter().filter(|m| plain_text(m).contains("INC-") && plain_text(m).contains("Down for"));
+    let incidents =
+        cards(&world).into_iter().filter(|m| plain_text(m).contains("INC-") && plain_text(m).contains("Down for"));
     assert_eq!(incidents.count(), 4);
     assert_eq!(number(&world, "SELECT COUNT(*) FROM events WHERE kind = 'declared'").await, 4);
     assert_eq!(number(&world, "SELECT COUNT(*) FROM events WHERE kind = 'alarm_linked'").await, 4);

@@ -66,10 +66,15 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
                 trigger: "t".into(),
             };
             let (decision, _) = engine.decided(&Input::Clicked(click))?;
-            works |= decision.events.iter().any(|e| matches!(
-                e,
-                Event::Voted { .. } | Event::FormOpened { .. } | Event::AlarmAcked { .. } | Event::AlarmOpening { .. }
-            ));
+            works |= decision.events.iter().any(|e| {
+                matches!(
+                    e,
+                    Event::Voted { .. }
+                        | Event::FormOpened { .. }
+                        | Event::AlarmAcked { .. }
+                        | Event::AlarmOpening { .. }
+                )
+            });
         }
         let on_card = shown.contains(&button);
         // Other rules void what is open at the first click, and when all who may have agreed nobody is left.

@@ -83,14 +83,18 @@ impl Judge {
             }
             Event::Declared(declared) => self.declared(id, declared),
             Event::AlarmAcked { by } | Event::AlarmOpening { by } => {
-                let person = speaks(input).and_then(|s| engine.roster.person(s)).ok_or("done for an alert by nobody")?;
+                let person =
+                    speaks(input).and_then(|s| engine.roster.person(s)).ok_or("done for an alert by nobody")?;
                 must(person.id == *by, "done for an alert by somebody who did not speak")
             }
             Event::AlarmLinked { number } => {
                 let round = engine.cases.get(id).and_then(|s| s.case.alarm()).map(|a| a.rounds).unwrap_or_default();
                 let ours = |o: &Origin| o.case == *id && o.round <= round;
                 let open = engine.world.open.get(&CaseId::incident(*number));
-                must(open.is_some_and(|o| o.origins.iter().any(ours)), "linked to an incident that does not know the alert")
+                must(
+                    open.is_some_and(|o| o.origins.iter().any(ours)),
+                    "linked to an incident that does not know the alert",
+                )
             }
             Event::StepStarted { step, digest, .. } => self.started(engine, (id, step), digest, input),
             _ => Ok(()),
