@@ -103,7 +103,9 @@ fn open(draft: &mut Draft, cx: &Cx<'_>, person: &Person) -> String {
     let Some(alarm) = draft.case.alarm().cloned() else { return approve::STALE.into() };
     match (alarm.incident, &alarm.opening) {
         (Some(number), _) => return format!("INC-{number} is already open for this alert."),
-        (None, Some(by)) => return format!("{} just opened an incident; its card is on its way.", cx.roster.name(by)),
+        (None, Some((by, _))) => {
+            return format!("{} just opened an incident; its card is on its way.", cx.roster.name(by));
+        }
         (None, None) if alarm.firing() == 0 => {
             return format!("{} does not fire any more. `/dr declare` opens an incident all the same.", alarm.title);
         }
@@ -112,7 +114,7 @@ fn open(draft: &mut Draft, cx: &Cx<'_>, person: &Person) -> String {
     let rules = &cx.world.rules;
     let channel = rules.incident_channel.clone().unwrap_or_else(|| alarm.channel.clone());
     let origin = Origin { case: draft.case.id.clone(), round: alarm.rounds, title: alarm.title.clone() };
-    let key = EffectKey::of(&["open", &origin.case.0, &origin.round.to_string()]);
+    let key = open_key(&origin.case, origin.round);
     let opening = Opening {
         origin,
         scenario: alarm.scenario().cloned(),
@@ -159,9 +161,14 @@ pub(crate) fn opening(draft: &mut Draft, cx: &Cx<'_>, opening: &Opening) -> Repl
     Reply::Opened(number)
 }
 
-/// The incident is there.
-pub(crate) fn opened(draft: &mut Draft, number: u64) {
-    if draft.case.alarm().is_some_and(|a| a.opening.is_some()) {
+fn open_key(case: &CaseId, round: u32) -> EffectKey {
+    EffectKey::of(&["open", &case.0, &round.to_string()])
+}
+
+/// The incident that this effect asked for is there.
+pub(crate) fn opened(draft: &mut Draft, effect: &EffectKey, number: u64) {
+    let asked = draft.case.alarm().and_then(|a| a.opening.as_ref()).map(|(_, round)| *round);
+    if asked.is_some_and(|round| *effect == open_key(&draft.case.id, round)) {
         draft.happen(Event::AlarmLinked { number });
     }
 }

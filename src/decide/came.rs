@@ -29,7 +29,7 @@ pub(crate) fn came(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outco
         Outcome::Posted { card, channel, ts, upto, more } => posted(draft, cx, *card, (channel, ts, *upto, *more)),
         Outcome::PostFailed { card, why } => draft.happen(Event::CardFailed { card: *card, why: why.clone() }),
         Outcome::Told => {}
-        Outcome::Opened { number } => alerts::opened(draft, *number),
+        Outcome::Opened { number } => alerts::opened(draft, effect, *number),
         Outcome::Checked(checked) if effect.0.starts_with("detect/") => detected(draft, cx, effect, checked),
         _ => in_run(draft, cx, effect, outcome),
     }

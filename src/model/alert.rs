@@ -104,8 +104,8 @@ pub struct Alarm {
     pub round: Option<Round>,
     pub detection: Option<Detection>,
     pub acked: Option<(PersonId, Millis)>,
-    /// Who asked for an incident that is not there yet.
-    pub opening: Option<PersonId>,
+    /// Who asked in which round for an incident that is not there yet.
+    pub opening: Option<(PersonId, u32)>,
     pub incident: Option<u64>,
 }
 
@@ -212,7 +212,7 @@ impl Alarm {
             }
             Event::AlarmAcked { by } if self.acked.is_none() => self.acked = Some((by.clone(), at)),
             Event::AlarmOpening { by } if self.incident.is_none() && self.opening.is_none() => {
-                self.opening = Some(by.clone());
+                self.opening = Some((by.clone(), self.rounds));
             }
             Event::AlarmLinked { number } if self.opening.is_some() => {
                 self.opening = None;

@@ -177,7 +177,7 @@ const SAFETY: &[Case] = &[
     (
         "undo: they connect again by themselves",
         "undo: they connect again\n        probe: { id: blind, target: main-db, sql: select 1, expect: { reachable: true }, figure: x }",
-        &["line 44", "probe `blind`", "proves no effect"],
+        &["line 43 column 18", "probe `blind`", "proves no effect"],
     ),
     ("aliases: [SX]", "aliases: [TAKEN]", &["line 2 column 11", "`TAKEN`", "choose another"]),
 ];

@@ -231,6 +231,7 @@ fn the_alert_card() {
     insta::assert_snapshot!("answer_ack", s.say(BOB, Command::Ack { alert: None }));
     insta::assert_snapshot!("answer_ack_again", s.say(BOB, Command::Ack { alert: Some("Cancel".into()) }));
     insta::assert_snapshot!("answer_ack_nothing", s.say(BOB, Command::Ack { alert: None }));
+    s.0.world.rules.incident_channel = Some("C9".into());
     let round = s.0.cases[&CaseId(id.clone())].case.alarm().and_then(|a| a.round.clone()).expect("a round");
     let place = Place { channel: "C1".into(), reply: None };
     let (button, message) = (round.open, String::new());
@@ -243,6 +244,7 @@ fn the_alert_card() {
     s.go(&Input::Opening(opening.expect("an opening")));
     s.came("open/", Outcome::Opened { number: 1 });
     insta::assert_snapshot!("alert_opened", s.card(&id));
+    assert_eq!(s.0.world.open[&CaseId::incident(1)].channel, "C9");
     insta::assert_snapshot!("card_from_alert", s.card("inc-1"));
     s.go(&group("cancel", (0..8).map(|i| alert("cancel", i, false)).collect(), 0));
     insta::assert_snapshot!("alert_resolved", s.card(&id));

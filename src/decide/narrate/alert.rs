@@ -19,7 +19,7 @@ pub fn card(alarm: &Alarm, scene: &Scene<'_>) -> Message {
     let mut parts = vec![Part::Title(title.clone()), Part::Text(list(alarm)), Part::Text(found.runs())];
     if let Some(number) = alarm.incident {
         parts.push(incident(number, scene));
-    } else if let Some(by) = &alarm.opening {
+    } else if let Some((by, _)) = &alarm.opening {
         parts.push(Part::Text(runs(&format!("{} opens an incident.", scene.roster.name(by)))));
     }
     if let Some((by, at)) = &alarm.acked {
@@ -118,8 +118,8 @@ fn diagnosis(alarm: &Alarm, scene: &Scene<'_>) -> Found {
 fn incident(number: u64, scene: &Scene<'_>) -> Part {
     let open = scene.world.open.values().find(|o| o.number == number);
     let state = match open.map(|o| o.recovered) {
-        Some(Some(at)) => format!(" recovered at {}.", at.clock()),
-        _ => " is open for this.".to_owned(),
+        Some(Some(at)) => format!(" is the incident of this alert; it recovered at {}.", at.clock()),
+        _ => " is the incident of this alert.".to_owned(),
     };
     Part::Text(vec![Run::Bold(format!("INC-{number}")), Run::Plain(state)])
 }

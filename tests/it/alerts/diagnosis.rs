@@ -77,7 +77,7 @@ async fn opening_an_incident_opens_one() {
         world.slack.click_raw(&bob, CHANNEL, &shown.ts, open)
     );
     assert_eq!((a.status, b.status), (200, 200));
-    let linked = card(&world, &["PostgresSlow", "INC-1 is open for this"]).await;
+    let linked = card(&world, &["PostgresSlow", "INC-1 is the incident of this alert"]).await;
     assert_eq!(labels(&linked), ["Acknowledge"]);
     world.slack.click_raw(&bob, CHANNEL, &shown.ts, open).await;
     told(&bob, "already open", 1).await;
@@ -96,7 +96,7 @@ async fn opening_an_incident_opens_one() {
     deliver(&world, &slow("b", true, 5)).await;
     let other = card(&world, &["PostgresSlow on b", "not confirmed"]).await;
     world.slack.click(&alice, CHANNEL, &other.ts, "Open incident").await.expect("the button");
-    card(&world, &["PostgresSlow on b", "INC-1 is open for this"]).await;
+    card(&world, &["PostgresSlow on b", "INC-1 is the incident of this alert"]).await;
     world.see(|t| t.contains("Alice found the alert PostgresSlow to belong to this incident")).await;
     quiet(&world).await;
     assert_eq!(number(&world, "SELECT COUNT(*) FROM incidents").await, 1);
@@ -123,7 +123,7 @@ async fn a_crash_neither_loses_nor_doubles_the_incident() {
         tokio::time::sleep(Duration::from_millis(u64::from(round - 1) * 8)).await;
         world.bot.kill();
         world.bot.again().await.expect("the bot again");
-        card(&world, &[&format!("Odd on {group}"), &format!("INC-{round} is open for this")]).await;
+        card(&world, &[&format!("Odd on {group}"), &format!("INC-{round} is the incident of this alert")]).await;
         assert_eq!(number(&world, "SELECT COUNT(*) FROM incidents").await, i64::from(round));
     }
     quiet(&world).await;

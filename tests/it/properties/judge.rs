@@ -226,6 +226,7 @@ impl Judge {
             must(!message.notify.contains("a state it does not know"), &message.notify)?;
         }
         self.answered(input, decision)?;
+        diagnosed(engine, decision)?;
         self.allowed(engine, input, decision)?;
         locks(engine)
     }
@@ -262,6 +263,20 @@ impl Judge {
         let reads = matches!(work, Some(Work::Sql(w)) if w.effect == EffectClass::Observe);
         must(reads, "leave to start a change a second time")
     }
+}
+
+/// A group that begins to fire is checked by its scenario, if one names it; nothing else is started by it.
+fn diagnosed(engine: &Engine, decision: &Decision) -> Verdict {
+    for event in &decision.events {
+        let Event::Alerted { round, .. } = event else { continue };
+        let scenario = round.as_ref().and_then(|r| r.scenario.as_ref());
+        let wanted = scenario.filter(|s| engine.catalog().runbooks.contains_key(*s));
+        let acts: Vec<&Act> = decision.effects.iter().map(|e| &e.act).collect();
+        let checks = acts.iter().filter(|a| matches!(a, Act::Check(_))).count();
+        must(checks == usize::from(wanted.is_some()), "an alert that begins to fire is checked once")?;
+        must(acts.iter().all(|a| matches!(a, Act::Check(_) | Act::Render(_))), "an alert started something")?;
+    }
+    Ok(())
 }
 
 /// The lock of a runbook is held exactly by the incident in which it goes on or may have happened.
