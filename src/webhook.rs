@@ -20,15 +20,19 @@ use crate::clock;
 use crate::engine::Engine;
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::{Message, Reply};
+use crate::parse::alert::alertmanager;
 use crate::parse::slack::event::{self, Event};
 use crate::parse::slack::{self, Request as Parsed};
 use crate::post::slack::blocks;
+use crate::verify::bearer::{Shared, bearer};
 use crate::verify::slack::{SlackSecrets, is_ssl_check};
 use crate::verify::{self, Verified};
 use crate::worker::replies::Replies;
 
 /// The largest body read, in bytes.
 const BODY: usize = 1024 * 1024;
+/// For how long an alert delivery that says the same as an earlier one is that one, in milliseconds.
+const SAME: i64 = 5 * 60 * 1_000;
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -36,6 +40,8 @@ const ARRIVAL: Duration = Duration::from_secs(10);
 pub struct Doors {
     pub engine: Engine,
     pub secrets: SlackSecrets,
+    /// What Alertmanager must show; without it there is no such route.
+    pub alertmanager: Option<Shared>,
     pub replies: Arc<Replies>,
     /// False until the store is open and the worker runs, and again while stopping.
     pub ready: AtomicBool,
@@ -47,6 +53,7 @@ pub fn router(doors: Arc<Doors>) -> Router {
         .route("/slack/commands", post(command))
         .route("/slack/interactions", post(interaction))
         .route("/slack/events", post(event))
+        .route("/alerts/alertmanager", post(alert))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .with_state(doors)
@@ -103,6 +110,37 @@ async fn event(State(doors): State<Arc<Doors>>, request: Request) -> Response {
         Ok(reply) => answer(&reply),
         Err(busy) => {
             info!(%busy, "event not taken");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+/// An Alertmanager delivery. It is repeated after 5xx only, so what cannot be stored is a 503, never a 429.
+async fn alert(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+    let Some(shared) = &doors.alertmanager else { return StatusCode::NOT_FOUND.into_response() };
+    let (parts, body) = request.into_parts();
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(answer) => return answer,
+    };
+    let now = clock::now();
+    let verified = match bearer(shared, &header_pairs(&parts.headers), body.to_vec(), now) {
+        Ok(verified) => verified,
+        Err(refused) => {
+            warn!(reason = %refused, "alert delivery refused");
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
+    };
+    let (key, group) = match alertmanager::read(&verified) {
+        Ok(read) => read,
+        Err(why) => return unreadable(&why),
+    };
+    // A source that fell silent for a while says the same again when it is back, and must be heard.
+    let key = format!("alertmanager/{key}/{}", now.0 / SAME);
+    match doors.engine.submit(Delivery { key, input: Input::Alerted(group) }).await {
+        Ok(_) => StatusCode::OK.into_response(),
+        Err(busy) => {
+            warn!(%busy, "alert delivery not taken; the sender comes again");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }
@@ -175,7 +213,7 @@ fn not_taken(form: bool) -> Response {
 
 fn answer(reply: &Reply) -> Response {
     let body = match reply {
-        Reply::Nothing | Reply::Go | Reply::NoGo(_) => return StatusCode::OK.into_response(),
+        Reply::Nothing | Reply::Opened(_) | Reply::Go | Reply::NoGo(_) => return StatusCode::OK.into_response(),
         Reply::Private(message) => private(message),
         Reply::FormError(text) => json!({"response_action": "errors", "errors": {"text": text}}),
     };

@@ -68,11 +68,12 @@ fn choice(draft: &Draft, button: &crate::model::id::ButtonId) -> Option<usize> {
 }
 
 /// The click must come from the message and channel where the card stands.
-fn elsewhere(draft: &Draft, click: &Click) -> Option<String> {
+pub(crate) fn elsewhere(draft: &Draft, click: &Click) -> Option<String> {
+    let whose = if draft.case.alarm().is_some() { "alert" } else { "incident" };
     let card = draft.case.cards.get(&crate::model::effect::CardKind::Main)?;
     let same = card.channel == click.place.channel && card.ts == click.message;
     (!same).then(|| {
-        "This copy of the card is not the incident's own; use the one in its channel. Nothing was done.".into()
+        format!("This copy of the card is not the {whose}'s own; use the one in its channel. Nothing was done.")
     })
 }
 
@@ -295,15 +296,13 @@ pub(crate) fn due(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey) {
     }
 }
 
+/// What the presser of a button hears that leads to nothing.
+pub(crate) const STALE: &str = "This button does nothing any more.";
+
 /// A button that leads to a case without buttons.
 pub(crate) fn stale(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Reply {
     let key = cx.ids.hex();
-    draft.tell(
-        &key,
-        &click.by,
-        (&click.place.channel, click.place.reply.as_deref()),
-        "This button does nothing any more.".into(),
-    );
+    draft.tell(&key, &click.by, (&click.place.channel, click.place.reply.as_deref()), STALE.into());
     Reply::Nothing
 }
 

@@ -3,7 +3,7 @@
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, flow, narrate, policy, render, verdict};
+use super::{Cx, alerts, flow, narrate, policy, render, verdict};
 use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
 use crate::model::case::{Body, Card};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
@@ -29,6 +29,7 @@ pub(crate) fn came(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outco
         Outcome::Posted { card, channel, ts, upto, more } => posted(draft, cx, *card, (channel, ts, *upto, *more)),
         Outcome::PostFailed { card, why } => draft.happen(Event::CardFailed { card: *card, why: why.clone() }),
         Outcome::Told => {}
+        Outcome::Opened { number } => alerts::opened(draft, effect, *number),
         Outcome::Checked(checked) if effect.0.starts_with("detect/") => detected(draft, cx, effect, checked),
         _ => in_run(draft, cx, effect, outcome),
     }
@@ -51,6 +52,7 @@ fn detected(draft: &mut Draft, cx: &Cx<'_>, effect: &EffectKey, checked: &[Check
     let asked = match &draft.case.body {
         Body::Check(status) => status.found.contains_key(runbook),
         Body::Watch(watch) => watch.runbook == runbook,
+        Body::Alarm(alarm) => alarm.scenario().is_some_and(|s| s == runbook),
         _ => false,
     };
     if !asked || *effect != EffectKey::of(&["detect", &draft.case.id.0, runbook]) {

@@ -2,6 +2,7 @@
 //! `Decision`; pure, total and deterministic. A refusal is a reply with its reason, never an error.
 
 mod advance;
+pub mod alerts;
 mod answers;
 mod approve;
 mod came;
@@ -79,6 +80,7 @@ fn with_case(cx: &mut Cx<'_>, case: &Case, input: &Input) -> Decision {
         (_, Input::Said { by, place, said }) => said::said(&mut draft, cx, (by, place), said),
         (Body::Incident(_), Input::Clicked(click)) => approve::clicked(&mut draft, cx, click),
         (Body::Incident(_), Input::Filled(form)) => approve::filled(&mut draft, cx, form),
+        (Body::Alarm(_), Input::Clicked(click)) => alerts::clicked(&mut draft, cx, click),
         (_, Input::Clicked(click)) => approve::stale(&mut draft, cx, click),
         (_, Input::Filled(_)) => Reply::FormError("This form belongs to nothing that is open any more.".into()),
         (Body::Incident(_), Input::Starting { effect, generation, attempt, digest, .. }) => {
@@ -98,6 +100,9 @@ fn with_case(cx: &mut Cx<'_>, case: &Case, input: &Input) -> Decision {
             approve::due(&mut draft, cx, effect);
             Reply::Nothing
         }
+        (Body::Empty | Body::Alarm(_), Input::Alerted(group)) => alerts::alerted(&mut draft, cx, group),
+        (Body::Empty | Body::Incident(_), Input::Opening(what)) => alerts::opening(&mut draft, cx, what),
+        (_, Input::Alerted(_) | Input::Opening(_)) => Reply::Nothing,
         (_, Input::Up { watch }) => {
             came::watch_up(&mut draft, cx, watch);
             Reply::Nothing
@@ -120,7 +125,7 @@ fn without_case(cx: &mut Cx<'_>, input: &Input) -> Decision {
             reply: Some(Reply::NoGo("the case is gone".into())),
             ..Decision::default()
         },
-        Input::Up { .. } => Decision::default(),
+        Input::Up { .. } | Input::Alerted(_) | Input::Opening(_) => Decision::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which case an input belongs to. Takes the input and the world; gives a case, a handle to look up,
 //! or nothing.
 
+use super::alerts;
 use crate::model::command::{Asked, Command, verb};
 use crate::model::id::{CaseId, Ids};
 use crate::model::inbound::{Input, Place};
@@ -24,6 +25,11 @@ pub const CONTROL: &str = "control";
 pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Route {
     match input {
         Input::Came { case, .. } | Input::Starting { case, .. } | Input::Due { case, .. } => Route::Case(case.clone()),
+        Input::Alerted(group) => Route::Case(group.case()),
+        Input::Opening(opening) => Route::Case(
+            alerts::answered(opening, world)
+                .map_or_else(|| CaseId::incident(world.last_number + 1), |open| open.case.clone()),
+        ),
         Input::Up { watch } => Route::Case(CaseId::watch(watch)),
         Input::Clicked(click) => Route::Handle(click.button.0.clone()),
         Input::Filled(form) => Route::Handle(form.token.0.clone()),
@@ -33,8 +39,13 @@ pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Ro
             Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } | Command::Withdraw { id } => {
                 Route::Handle(id.clone())
             }
-            Command::Status => Route::Case(CaseId(format!("check-{}", ids.hex()))),
+            Command::Status | Command::Detect { runbook: Some(_) } => {
+                Route::Case(CaseId(format!("check-{}", ids.hex())))
+            }
             Command::Declare { .. } => Route::Case(CaseId::incident(world.last_number + 1)),
+            Command::Ack { alert } => {
+                alerts::meant(alert.as_deref(), &place.channel, world).map_or(Route::Nowhere, Route::Case)
+            }
             _ => meant(asked, place, world).map_or(Route::Nowhere, |open| Route::Case(open.case.clone())),
         },
     }

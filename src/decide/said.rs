@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, answers, approve, came, flow, narrate, private, render};
+use super::{Cx, alerts, answers, approve, came, flow, narrate, private, render};
 use crate::model::approval::ApprovalId;
 use crate::model::case::Body;
 use crate::model::command::{Asked, Command};
@@ -13,6 +13,7 @@ use crate::model::event::{Declared, Event};
 use crate::model::id::EffectKey;
 use crate::model::inbound::Place;
 use crate::model::message::Reply;
+use crate::model::outcome::{Checked, Verdict};
 use crate::model::person::{Person, Speaker};
 use crate::model::run::{Phase, RunState};
 use crate::model::runbook::Loaded;
@@ -33,6 +34,8 @@ pub(crate) fn said(
     let Some(person) = cx.roster.person(by).cloned() else { return refuse_stranger(draft, by, asked) };
     match (&asked.command, &draft.case.body) {
         (Command::Status, _) => status(draft, cx, &person, place),
+        (Command::Detect { runbook: Some(name) }, _) => detect_one(draft, cx, (&person, place), name),
+        (Command::Ack { .. }, Body::Alarm(_)) => alerts::ack(draft, cx, &person),
         (Command::Declare { title }, _) => declare(draft, cx, (&person, place), title),
         (_, Body::Incident(_)) => on_incident(draft, cx, (by, &person), &asked.command),
         _ => answers::without_case(cx, by, place, said),
@@ -53,27 +56,44 @@ fn status(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, place: &Place) ->
     let scenarios: Vec<String> = usable.iter().map(|l| l.runbook.runbook.clone()).collect();
     let count = scenarios.len();
     let (channel, thread) = (place.channel.clone(), place.thread.clone());
-    draft.happen(Event::StatusAsked { by: person.id.clone(), channel, scenarios, thread });
+    draft.happen(Event::StatusAsked { by: person.id.clone(), channel, scenarios, single: false, thread });
     for loaded in usable {
-        let name = &loaded.runbook.runbook;
-        let list = render::questions(&loaded.runbook.detect.checks, &loaded.known());
-        let key = EffectKey::of(&["detect", &draft.case.id.0, name]);
-        match list {
-            Ok(list) => draft.effect(key, Lane::Check, cx.now, Act::Check(list)),
-            Err(why) => {
-                let checked = vec![crate::model::outcome::Checked {
-                    id: "detect".into(),
-                    verdict: crate::model::outcome::Verdict::CouldNot,
-                    figure: why,
-                    evidence: false,
-                }];
-                draft.happen(Event::Detected { runbook: name.clone(), checked, streak: 0, since: None });
-            }
-        }
+        detect(draft, cx, loaded);
     }
     private(format!(
         "Running the detection of {count} configured scenario{}; the answer appears in this {}.",
         if count == 1 { "" } else { "s" },
+        if place.thread.is_some() { "thread" } else { "channel" }
+    ))
+}
+
+/// Has a scenario's detection run once, with its default parameters, for the case at hand.
+pub(crate) fn detect(draft: &mut Draft, cx: &Cx<'_>, loaded: &Loaded) {
+    let name = &loaded.runbook.runbook;
+    let list = render::questions(&loaded.runbook.detect.checks, &loaded.known());
+    let key = EffectKey::of(&["detect", &draft.case.id.0, name]);
+    match list {
+        Ok(list) => draft.effect(key, Lane::Check, cx.now, Act::Check(list)),
+        Err(why) => {
+            let checked =
+                vec![Checked { id: "detect".into(), verdict: Verdict::CouldNot, figure: why, evidence: false }];
+            draft.happen(Event::Detected { runbook: name.clone(), checked, streak: 0, since: None });
+        }
+    }
+}
+
+fn detect_one(draft: &mut Draft, cx: &mut Cx<'_>, from: (&Person, &Place), name: &str) -> Reply {
+    let (person, place) = from;
+    let Some(loaded) = cx.catalog.find(name) else { return private(answers::no_runbook(cx, name)) };
+    let name = loaded.runbook.runbook.clone();
+    if let Some(why) = &loaded.unusable {
+        return private(format!("`{name}` cannot be checked here: {why}."));
+    }
+    let (by, channel, thread) = (person.id.clone(), place.channel.clone(), place.thread.clone());
+    draft.happen(Event::StatusAsked { by, channel, scenarios: vec![name.clone()], single: true, thread });
+    detect(draft, cx, loaded);
+    private(format!(
+        "Running the detection of `{name}`; the answer appears in this {}.",
         if place.thread.is_some() { "thread" } else { "channel" }
     ))
 }
@@ -101,6 +121,7 @@ fn declare(draft: &mut Draft, cx: &mut Cx<'_>, from: (&Person, &Place), title: &
         by: person.id.clone(),
         channel: place.channel.clone(),
         began: streak.since.unwrap_or(cx.now),
+        origin: None,
     };
     let began = declared.began;
     draft.happen(Event::Declared(declared));

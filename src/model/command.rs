@@ -15,6 +15,9 @@ pub struct Asked {
 pub enum Command {
     Help { verb: Option<String> },
     Status,
+    Detect { runbook: Option<String> },
+    Runbooks,
+    Ack { alert: Option<String> },
     Declare { title: String },
     Show { step: Option<String> },
     Run { runbook: String, given: BTreeMap<String, String> },
@@ -67,6 +70,27 @@ pub const VERBS: &[Verb] = &[
         on_incident: false,
         example: "status",
         summary: "run every detection and post what is wrong, with figures",
+    },
+    Verb {
+        name: "detect",
+        args: &[Arg::Maybe("RUNBOOK")],
+        on_incident: false,
+        example: "detect database-performance",
+        summary: "run one scenario's detection now and post its figures",
+    },
+    Verb {
+        name: "runbooks",
+        args: &[],
+        on_incident: false,
+        example: "runbooks",
+        summary: "list the runbooks, what they need and which cannot run here",
+    },
+    Verb {
+        name: "ack",
+        args: &[Arg::Maybe("ALERT")],
+        on_incident: false,
+        example: "ack 1f2e3d4c",
+        summary: "say that you are looking at an alert; without ALERT, at the only new one in the channel",
     },
     Verb {
         name: "declare",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::alert::Opening;
 use super::approval::TargetIdentity;
 use super::ask::Deed;
 use super::expect::{Expect, Rows};
@@ -74,6 +75,8 @@ pub enum Act {
     },
     /// A form for one person; worthless after `by`. If it cannot be opened, the person is told in `channel`.
     Ask { to: Speaker, channel: String, trigger: String, by: Millis, form: AskForm },
+    /// Open an alert's incident, or find the one that is there, and say which it is.
+    Open(Box<Opening>),
     /// Submit `Due` at the due time.
     Timer,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::{Alert, Origin, Round};
 use super::approval::{Approval, ApprovalId};
 use super::effect::CardKind;
 use super::expect::Rows;
@@ -35,6 +36,9 @@ pub enum Event {
         /// The thread it was asked in, where the answer belongs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         thread: Option<String>,
+        /// One scenario was asked for, with `detect`.
+        #[serde(default)]
+        single: bool,
     },
     WatchOpened {
         runbook: String,
@@ -73,6 +77,33 @@ pub enum Event {
         checked: Vec<Checked>,
         streak: u32,
         since: Option<Millis>,
+    },
+
+    AlarmOpened {
+        source: String,
+        title: String,
+        channel: String,
+    },
+    /// Alerts of a group changed; `round` is there when it began to fire.
+    Alerted {
+        alerts: Vec<Alert>,
+        truncated: u64,
+        round: Option<Round>,
+    },
+    AlarmAcked {
+        by: PersonId,
+    },
+    /// Somebody asked for an incident; it is opened next.
+    AlarmOpening {
+        by: PersonId,
+    },
+    AlarmLinked {
+        number: u64,
+    },
+    /// An alert was found to belong to this incident, which was there before.
+    AlertJoined {
+        origin: Origin,
+        by: PersonId,
     },
 
     RunStarted {
@@ -214,6 +245,9 @@ pub struct Declared {
     pub channel: String,
     /// The earliest failing check, or the declaration itself when none is known.
     pub began: Millis,
+    /// The alert it was opened for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// How a step's work ended.
@@ -241,6 +275,12 @@ impl Event {
             Event::CardFailed { .. } => "card_failed",
             Event::FormOpened { .. } => "form_opened",
             Event::Detected { .. } => "detected",
+            Event::AlarmOpened { .. } => "alarm_opened",
+            Event::Alerted { .. } => "alerted",
+            Event::AlarmAcked { .. } => "alarm_acked",
+            Event::AlarmOpening { .. } => "alarm_opening",
+            Event::AlarmLinked { .. } => "alarm_linked",
+            Event::AlertJoined { .. } => "alert_joined",
             Event::RunStarted { .. } => "run_started",
             Event::RunPaused { .. } => "run_paused",
             Event::RunResumed { .. } => "run_resumed",
@@ -301,18 +341,25 @@ mod tests {
         let step = || "s".to_owned();
         let by = || PersonId("p".into());
         let approval = || ApprovalId("a".into());
+        let origin = || Origin { case: crate::model::id::CaseId("alert-1".into()), round: 1, title: step() };
         let button = || ButtonId("b".into());
         let all = [
             Event::ControlOpened,
             Event::RunVerifying,
             Event::WatchOpened { runbook: step() },
-            Event::StatusAsked { by: by(), channel: step(), scenarios: vec![], thread: None },
+            Event::StatusAsked { by: by(), channel: step(), scenarios: vec![], single: false, thread: None },
             Event::Refused { who: step(), what: step(), why: step() },
             Event::Noted { by: by(), text: step() },
             Event::CardPosted { card: CardKind::Main, channel: step(), ts: step(), upto: 0 },
             Event::CardFailed { card: CardKind::Main, why: step() },
             Event::FormOpened { token: button(), purpose: FormPurpose::Done(step()), person: by() },
             Event::Detected { runbook: step(), checked: vec![], streak: 0, since: None },
+            Event::AlarmOpened { source: step(), title: step(), channel: step() },
+            Event::Alerted { alerts: vec![], truncated: 0, round: None },
+            Event::AlarmAcked { by: by() },
+            Event::AlarmOpening { by: by() },
+            Event::AlarmLinked { number: 1 },
+            Event::AlertJoined { origin: origin(), by: by() },
             Event::RunPaused { why: step() },
             Event::RunResumed { by: by() },
             Event::RunVerified { ok: true, figures: vec![] },

@@ -54,6 +54,10 @@ impl Rows {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
+    /// The target must answer at all: if it cannot be reached or refuses, that is a failure and no longer a
+    /// question that could not be asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reachable: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<RowsExpect>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +101,12 @@ impl Expect {
     /// Whether there is anything to hold at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        !self.reachable && self.ignores_rows()
+    }
+
+    /// Whether any answer would do.
+    #[must_use]
+    pub fn ignores_rows(&self) -> bool {
         self.rows.as_ref().is_none_or(|r| *r == RowsExpect::default())
             && self.value.as_ref().is_none_or(|v| v.at_most.is_none() && v.at_least.is_none())
             && self.answer.is_none()
@@ -159,12 +169,8 @@ mod tests {
     }
 
     fn value(at_most: i64) -> Expect {
-        Expect {
-            value: Some(ValueExpect { column: "n".into(), at_most: Some(at_most), at_least: None }),
-            rows: None,
-            answer: None,
-            exit: None,
-        }
+        let bounds = ValueExpect { column: "n".into(), at_most: Some(at_most), at_least: None };
+        Expect { value: Some(bounds), ..Expect::default() }
     }
 
     #[test]
@@ -180,9 +186,7 @@ mod tests {
     fn every_row_must_agree_and_a_missing_column_is_an_error() {
         let every = |column: &str| Expect {
             rows: Some(RowsExpect { every: [(column.to_owned(), "true".to_owned())].into(), ..RowsExpect::default() }),
-            value: None,
-            answer: None,
-            exit: None,
+            ..Expect::default()
         };
         assert_eq!(every("ok").holds(&rows(&[&[None, Some("true")], &[None, Some("true")]])), Ok(true));
         assert_eq!(every("ok").holds(&rows(&[&[None, Some("true")], &[None, None]])), Ok(false));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::{AlertGroup, Opening};
 use super::approval::ApprovalId;
 use super::command::Asked;
 use super::id::{ButtonId, CaseId, EffectKey};
@@ -24,6 +25,10 @@ pub enum Input {
     Clicked(Click),
     /// A form sent.
     Filled(Form),
+    /// Monitoring says how a group of alerts stands.
+    Alerted(AlertGroup),
+    /// An alert's incident is to be opened, or found.
+    Opening(Opening),
     /// What came back from an effect; `generation` is the one that was leased.
     Came { case: CaseId, effect: EffectKey, generation: i64, outcome: Outcome },
     /// The worker asks to start an approved or safe action: `attempt` counts the leases.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::Origin;
 use super::event::{Declared, Event, Illegal};
 use super::id::ButtonId;
 use super::inbound::FormPurpose;
@@ -16,6 +17,9 @@ pub struct Incident {
     pub declared_at: Millis,
     pub recovered: Option<Millis>,
     pub run: Option<Run>,
+    /// The alerts it was opened for or that were found to belong to it.
+    #[serde(default)]
+    pub origins: Vec<Origin>,
     /// How many runs there were, this one included.
     pub runs: u32,
     pub notes: u64,
@@ -41,6 +45,7 @@ impl Incident {
     #[must_use]
     pub fn new(declared: Declared, at: Millis) -> Incident {
         Incident {
+            origins: declared.origin.iter().cloned().collect(),
             declared,
             declared_at: at,
             recovered: None,
@@ -68,6 +73,10 @@ impl Incident {
             Event::Noted { by: _, text } => {
                 self.notes += 1;
                 self.last_note = Some(text.clone());
+                Ok(())
+            }
+            Event::AlertJoined { origin, by: _ } => {
+                self.origins.push(origin.clone());
                 Ok(())
             }
             Event::VoteRefused { .. } | Event::Refused { .. } => Ok(()),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alert::{AlertGroup, AlertMatch};
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::expect::Expect;
 use super::flow::{Choose, OnFail, Parallel, Retry, Wait};
@@ -31,6 +32,9 @@ pub struct Runbook {
     pub symptoms: Vec<String>,
     #[serde(default)]
     pub causes: Vec<String>,
+    /// Alerts from monitoring that this scenario answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertMatch>,
     #[serde(default)]
     pub params: BTreeMap<String, Param>,
     pub detect: Detect,
@@ -333,6 +337,13 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// The runbook whose alert rule fits best: the one that names most labels, then the first by name.
+    #[must_use]
+    pub fn answering(&self, group: &AlertGroup) -> Option<&Loaded> {
+        let rules = self.runbooks.values().rev().flat_map(|l| l.runbook.alerts.iter().map(move |rule| (rule, l)));
+        rules.filter(|(rule, _)| rule.fits(group)).max_by_key(|(rule, _)| rule.labels.len()).map(|(_, l)| l)
+    }
+
     /// The runbook called `name` or aliased so; case does not matter.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Loaded> {

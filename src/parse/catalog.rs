@@ -69,6 +69,7 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
             format!("{}.yaml: a choice leads to runbook `{name}`, which does not exist", loaded.runbook.runbook)
         }));
     }
+    faults.extend(rivals(&runbooks, files));
     for name in site.parameters.keys().filter(|n| !runbooks.contains_key(*n)) {
         faults.push(format!("configuration: runbooks.parameters names `{name}`, which is no runbook in the folder"));
     }
@@ -153,6 +154,23 @@ fn clashes(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>
             faults.push(format!(
                 "{}: the name `{name}` is already taken by `{other}`: choose another",
                 place(&file, text, &["aliases:", name])
+            ));
+        }
+    }
+    faults
+}
+
+/// Alert rules that two runbooks share, or that stand twice: nobody could say which one is meant.
+fn rivals(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>) -> Vec<String> {
+    let mut seen = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (name, rule) in runbooks.iter().flat_map(|(n, l)| l.runbook.alerts.iter().map(move |rule| (n, rule))) {
+        if let Some(other) = seen.insert(rule, name) {
+            let file = format!("{name}.yaml");
+            let text = files.get(&file).map_or("", String::as_str);
+            faults.push(format!(
+                "{}: the same alert rule stands in `{other}`: an alert names one scenario, so add a label or remove it",
+                place(&file, text, &["alerts:"])
             ));
         }
     }

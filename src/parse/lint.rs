@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::catalog::place;
 use super::near::nearest;
+use crate::model::alert::SOURCES;
 use crate::model::ask::Ask;
 use crate::model::flow::OnFail;
 use crate::model::runbook::{Check, EffectClass, Param, Preview, Risk, Runbook, Step, Task, Undo, Work};
@@ -24,6 +25,15 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     }
     if runbook.steps.is_empty() || runbook.verify.is_empty() {
         fault("runbook:", "a runbook needs at least one step, and `verify` checks that prove the recovery".into());
+    }
+    for rule in &runbook.alerts {
+        if !SOURCES.contains(&rule.source.as_str()) {
+            let what = format!("there is no alert source `{}`: known are {}", rule.source, SOURCES.join(", "));
+            fault("alerts:", what);
+        }
+        if rule.labels.is_empty() {
+            fault("alerts:", "an alert rule without labels would answer every alert: name at least `alertname`".into());
+        }
     }
     for (name, param) in &runbook.params {
         if let Err(e) = sound(name, param) {
@@ -160,6 +170,12 @@ fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<Str
         }
     }
     let steps = runbook.steps.iter().flat_map(|s| tasks(&s.work)).flat_map(|t| t.verify.iter().chain(&t.probe));
+    for probe in runbook.steps.iter().flat_map(|s| tasks(&s.work)).filter_map(|t| t.probe.as_ref()) {
+        if probe.expect.reachable && probe.expect.ignores_rows() {
+            let what = format!("probe `{}` must look at an answer: being reachable proves no effect", probe.id);
+            faults.push((vec![format!("id: {}", probe.id)], what));
+        }
+    }
     let looks = runbook.steps.iter().flat_map(|s| looks(&s.work));
     for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(steps).chain(looks) {
         faults.extend(

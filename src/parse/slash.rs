@@ -109,6 +109,9 @@ fn build(name: &str, got: Got) -> Result<Command, String> {
     let mut take = || words.next().unwrap_or_default();
     Ok(match name {
         "status" => Command::Status,
+        "detect" => Command::Detect { runbook: Some(take()).filter(|r| !r.is_empty()) },
+        "runbooks" => Command::Runbooks,
+        "ack" => Command::Ack { alert: Some(take()).filter(|a| !a.is_empty()) },
         "declare" => Command::Declare { title: take() },
         "run" => Command::Run { runbook: take(), given: pairs },
         "show" => Command::Show { step: Some(take()).filter(|s| !s.is_empty()) },

@@ -35,7 +35,11 @@ pub(super) async fn render(worker: &Worker, effect: &Leased, kind: CardKind) -> 
             return Left::Doubt(DOUBT);
         }
     };
-    let payload = blocks::message(&redacted(worker, drawn.message.clone())).payload;
+    let mut payload = blocks::message(&redacted(worker, drawn.message.clone())).payload;
+    if kind == CardKind::History && case.alarm().is_some() {
+        // It is there to be noticed, which an answer in a thread alone is not.
+        payload["reply_broadcast"] = json!(true);
+    }
     let standing = case.cards.get(&kind).filter(|c| c.failed.is_none()).cloned();
     match (kind, standing) {
         (CardKind::Main, Some(card)) => update(worker, effect, &card, &payload).await,
@@ -66,6 +70,7 @@ fn spot(case: &Case) -> Option<(&str, Option<&str>)> {
     match &case.body {
         Body::Incident(incident) => Some((&incident.declared.channel, None)),
         Body::Check(status) => Some((&status.channel, status.thread.as_deref())),
+        Body::Alarm(alarm) => Some((&alarm.channel, None)),
         _ => None,
     }
 }

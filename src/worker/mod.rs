@@ -183,6 +183,13 @@ async fn act(worker: &Worker, effect: &Leased) -> Left {
             chat::tell(worker, effect, (to, reply.as_deref()), (channel, thread.as_deref()), message).await
         }
         Act::Ask { to, channel, trigger, by, form } => chat::ask(worker, (to, channel), (trigger, *by), form).await,
+        Act::Open(opening) => match submit(worker, effect, "open", Input::Opening((**opening).clone())).await {
+            Reply::Opened(number) => Left::Outcome(Outcome::Opened { number }),
+            other => {
+                warn!(answer = ?other, key = effect.key.0, "an incident was asked for and not opened");
+                Left::Doubt(LOOK)
+            }
+        },
         Act::Timer => {
             let input =
                 Input::Due { case: effect.case.clone(), effect: effect.key.clone(), generation: effect.generation };

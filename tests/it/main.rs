@@ -1,6 +1,8 @@
 //! The one integration binary (linking is the slow part): each module drives the running program from
 //! outside and believes the other side's own record.
 
+mod alerts;
+mod alerts_real;
 mod approvals;
 mod catalog;
 mod config;
@@ -21,6 +23,7 @@ mod practice_page;
 mod practice_slack;
 mod properties;
 mod runbook_s8;
+mod scenario_s1;
 mod schema;
 mod secrets;
 mod status;

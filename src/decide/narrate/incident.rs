@@ -65,6 +65,12 @@ fn clock(incident: &Incident, roster: &Roster, now: Millis) -> Vec<(String, Stri
         ("Began".to_owned(), d.began.clock()),
         ("Declared".to_owned(), format!("{} by {}", incident.declared_at.clock(), roster.name(&d.by))),
     ];
+    if !incident.origins.is_empty() {
+        let titles: std::collections::BTreeSet<&str> = incident.origins.iter().map(|o| o.title.as_str()).collect();
+        let (shown, more) = (titles.iter().take(5).copied().collect::<Vec<_>>(), titles.len().saturating_sub(5));
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        facts.push(("Alert".to_owned(), format!("{}{more}", shown.join(", "))));
+    }
     if let Some(at) = incident.recovered {
         // The first failing check, which `began` is here, is also when it was detected.
         let repair = at.since(d.began);

@@ -98,12 +98,15 @@ impl SlackClient {
         self
     }
 
-    /// Posts `payload` (`text` and `blocks`) with the marker in its metadata; gives the message's `ts`.
+    /// Posts `payload` (`text` and `blocks`, and `reply_broadcast` to show an answer in the channel too) with the marker in its metadata; gives the message's `ts`.
     pub async fn post(&self, channel: &str, thread: Option<&str>, marker: &str, payload: &Value) -> Sent<String> {
         let mut body = spoken(payload);
         body.insert("channel".into(), channel.into());
         if let Some(thread) = thread {
             body.insert("thread_ts".into(), thread.into());
+            if payload["reply_broadcast"] == true {
+                body.insert("reply_broadcast".into(), true.into());
+            }
         }
         body.insert("metadata".into(), json!({"event_type": EVENT_TYPE, "event_payload": {"key": marker}}));
         body.insert("unfurl_links".into(), false.into());

@@ -31,7 +31,7 @@ pub fn look(engine: &mut Engine, id: &CaseId) -> Result<(), String> {
         }
         shown.extend(buttons(&drawn.message));
     }
-    if stream.case.incident().is_some() { press(engine, id, &shown) } else { Ok(()) }
+    if stream.case.incident().is_some() || stream.case.alarm().is_some() { press(engine, id, &shown) } else { Ok(()) }
 }
 
 pub fn buttons(message: &Message) -> Vec<ButtonId> {
@@ -66,10 +66,16 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
                 trigger: "t".into(),
             };
             let (decision, _) = engine.decided(&Input::Clicked(click))?;
-            works |= decision
-                .events
-                .iter()
-                .any(|e| matches!(e, Event::Voted { .. } | Event::FormOpened { .. } | Event::Chosen { .. }));
+            works |= decision.events.iter().any(|e| {
+                matches!(
+                    e,
+                    Event::Voted { .. }
+                        | Event::FormOpened { .. }
+                        | Event::Chosen { .. }
+                        | Event::AlarmAcked { .. }
+                        | Event::AlarmOpening { .. }
+                )
+            });
         }
         let on_card = shown.contains(&button);
         // Other rules void what is open at the first click, and when all who may have agreed nobody is left.

@@ -40,6 +40,7 @@ title: The trouble called NAME
 tier: 1
 objectives: { rto: 1h, rpo: 24h, mttr: 30m }
 estimate: 10m
+alerts: [{ source: alertmanager, labels: { alertname: NAME } }]
 detect:
   every: 1m
   failures: 2
@@ -175,6 +176,8 @@ pub fn rules(variant: usize) -> Rules {
         .into(),
         decide_within: Span::minutes(15),
         start_within: Span::minutes(5),
+        alert_channel: "C1".into(),
+        incident_channel: None,
     }
 }
 

@@ -55,6 +55,7 @@ fn fixed() -> Fixed {
             policies: [(Risk::Disruptive, policy)].into(),
             decide_within: Span::minutes(15),
             start_within: Span::minutes(5),
+            ..Rules::default()
         },
         redactor: Redactor::new([]),
     }

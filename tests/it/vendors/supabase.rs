@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Answer, Got};
 
 pub const ANON: &str = "sb_publishable_practice_key";
+pub const REF: &str = "abcdefghijklmnopqrst";
 pub const TOKEN: &str = "sbp_practice_management_token";
 
 /// What Supabase knows.
@@ -21,6 +22,8 @@ pub struct Supabase {
     pub projects: BTreeMap<String, String>,
     /// Component of the status page to its state.
     pub components: BTreeMap<String, String>,
+    /// How often a project was restarted.
+    pub restarts: u32,
     /// A status the data API answers instead of its own.
     pub data_fault: Option<u16>,
 }
@@ -85,6 +88,15 @@ impl Supabase {
                 200,
                 json!({"id": project, "ref": project, "name": "booking", "region": "eu-central-1", "status": status}),
             )),
+            ("GET", ["config", "disk", "util"]) => Some((
+                200,
+                json!({"metrics": {"fs_size_bytes": 8_000_000_000_u64, "fs_avail_bytes": 3_000_000_000_u64, "fs_used_bytes": 5_000_000_000_u64}}),
+            )),
+            ("POST", ["restart"]) if got.body.is_empty() => {
+                self.projects.insert(project.to_owned(), "RESTARTING".to_owned());
+                self.restarts += 1;
+                Some((200, json!({})))
+            }
             ("GET", ["health"]) if got.query.contains_key("services") => {
                 let services = got.query["services"].split(',').map(|name| {
                     let word = if status == "ACTIVE_HEALTHY" { "ACTIVE_HEALTHY" } else { "UNHEALTHY" };
