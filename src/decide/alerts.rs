@@ -29,7 +29,8 @@ pub(crate) fn alerted(draft: &mut Draft, cx: &mut Cx<'_>, group: &AlertGroup) ->
         let (source, title) = (group.source.clone(), group.title.clone());
         draft.happen(Event::AlarmOpened { source, title, channel });
     }
-    let begins = known.firing() == 0 && news.iter().any(|a| a.firing);
+    let over = known.firing() == 0 || known.current(group) && !known.continues(group);
+    let begins = over && news.iter().any(|a| a.firing);
     let round = begins.then(|| begin(draft, cx, (&known, group)));
     draft.happen(Event::Alerted { alerts: news, truncated: group.truncated, round });
     if begins {

@@ -185,6 +185,15 @@ impl Alarm {
         }
     }
 
+    /// Whether a delivery speaks of a firing that is known. If it does not, the end of what is known was
+    /// never sent: Alertmanager is silent about the end of an alert that somebody silenced.
+    #[must_use]
+    pub fn continues(&self, group: &AlertGroup) -> bool {
+        let same =
+            |a: &Alert| self.alerts.get(&a.fingerprint).is_some_and(|k| k.alert.firing && k.alert.starts == a.starts);
+        group.alerts.iter().any(|a| same(&a.alert))
+    }
+
     /// Whether no alert of a delivery is older than what is known of it.
     #[must_use]
     pub fn current(&self, group: &AlertGroup) -> bool {
@@ -199,6 +208,9 @@ impl Alarm {
     pub fn apply(&mut self, event: &Event, at: Millis) -> Result<(), Illegal> {
         match event {
             Event::Alerted { alerts, truncated, round } => {
+                if round.is_some() {
+                    self.alerts.retain(|_, known| !known.alert.firing);
+                }
                 self.take(alerts, at);
                 self.truncated = *truncated;
                 if let Some(round) = round {
@@ -289,6 +301,16 @@ mod tests {
         let resolved = after(&[alert(false, 5)]);
         let late = Millis(1_001).plus(OVERTAKING);
         assert_eq!(resolved.news(&group(alert(true, 5)), late).len(), 1);
+    }
+
+    #[test]
+    fn a_firing_whose_end_was_never_sent_is_over_when_another_begins() {
+        let known = after(&[alert(true, 5)]);
+        assert!(known.continues(&group(alert(true, 5))) && known.continues(&group(alert(false, 5))));
+        assert!(!known.continues(&group(alert(true, 6))), "it fires anew");
+        let other = Alert { fingerprint: "other".into(), ..alert(true, 5) };
+        assert!(!known.continues(&group(other)));
+        assert!(!after(&[alert(false, 5)]).continues(&group(alert(false, 5))));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use drbot::practice::slack::{Message, buttons, plain_text};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::alerts::{TOKEN, card, cards, listening};
+use crate::alerts::{TOKEN, card, cards, http, listening};
 use crate::support::{Folder, figures};
 use crate::world::{CHANNEL, LIMIT, World};
 
@@ -167,7 +167,7 @@ impl Monitoring {
 }
 
 async fn get(url: &str) -> Option<String> {
-    let answer = crate::support::client().get(url).send().await.ok()?.error_for_status().ok()?;
+    let answer = http().get(url).send().await.ok()?.error_for_status().ok()?;
     answer.text().await.ok()
 }
 
@@ -254,7 +254,7 @@ async fn an_outage_arrives_diagnosed_and_ends_in_the_same_message() {
 
     let alert = json!([{"labels": {"alertname": "BookingsBroken"}, "annotations": {"summary": "somebody complained"}}]);
     let url = format!("{}/api/v2/alerts", monitoring.alertmanager);
-    let posted = crate::support::client().post(url).header("content-type", "application/json").body(alert.to_string());
+    let posted = http().post(url).header("content-type", "application/json").body(alert.to_string());
     assert_eq!(posted.send().await.expect("an answer").status(), 200);
     let calm = card(&world, &["BookingsBroken", "not confirmed", "0 broken bookings"]).await;
     assert_ne!(calm.ts, down.ts);

@@ -160,8 +160,3 @@ pub fn figures(line: &str) {
 pub fn commands() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("commands")
 }
-
-/// A client for talking to the bot and to servers of a test.
-pub fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().expect("a client")
-}
