@@ -168,6 +168,14 @@ impl Bot {
         Ok((base.join("commands")?, base.join("interactions")?))
     }
 
+    /// Where it takes Alertmanager's deliveries.
+    ///
+    /// # Errors
+    /// As `doors`.
+    pub fn alerts(&self) -> Result<Url> {
+        Ok(Url::parse(&format!("http://127.0.0.1:{}/alerts/alertmanager", self.port))?)
+    }
+
     /// Everything it logged, over all its lives.
     #[must_use]
     pub fn log(&self) -> String {
