@@ -15,14 +15,18 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Target};
 use crate::engine::{Engine, Fixed};
+use crate::execute::Executors;
+use crate::execute::http::{Http, HttpTarget};
+use crate::execute::process;
+use crate::execute::programs::{Hide, ProgramTarget, Programs};
 use crate::execute::sql::{Sql, SqlTarget};
 use crate::model::inbound::{Delivery, Input};
 use crate::model::person::Roster;
 use crate::model::runbook::Catalog;
 use crate::model::world::Rules;
-use crate::parse::catalog::{self, Site};
+use crate::parse::catalog::{self, Site, TargetKind};
 use crate::persist::Store;
 use crate::post::rate::Gate;
 use crate::post::slack::client::{SlackClient, install_crypto};
@@ -62,19 +66,44 @@ pub fn load_catalog(folder: &Path, site: &Site) -> Result<Catalog, Vec<String>> 
 #[must_use]
 pub fn site(config: &Config) -> Site {
     Site {
-        targets: config.targets.iter().map(|(n, t)| (n.clone(), t.operator.is_some())).collect(),
+        targets: config.targets.iter().map(|(n, t)| (n.clone(), kind(t))).collect(),
         parameters: config.runbooks.parameters.clone(),
         configured: true,
     }
 }
 
-/// The executor of SQL steps for the configured targets.
+fn kind(target: &Target) -> TargetKind {
+    match (&target.base, target.programs.is_empty()) {
+        (Some(_), _) => TargetKind::Http,
+        (None, false) => TargetKind::Programs(target.programs.keys().cloned().collect()),
+        (None, true) => TargetKind::Sql { operator: target.operator.is_some() },
+    }
+}
+
+/// The executors for the configured targets. What they show is free of what `redactor` knows.
 #[must_use]
-pub fn executor(config: &Config) -> Sql {
-    let targets = config.targets.iter().map(|(n, t)| {
+pub fn executors(config: &Config, redactor: &Redactor) -> Executors {
+    let of = |wanted: fn(&TargetKind) -> bool| config.targets.iter().filter(move |(_, t)| wanted(&kind(t)));
+    let sql = of(|k| matches!(k, TargetKind::Sql { .. })).map(|(n, t)| {
         (n.clone(), SqlTarget { observer: t.observer.clone().unwrap_or_default(), operator: t.operator.clone() })
     });
-    Sql::new(targets.collect())
+    let http = of(|k| matches!(k, TargetKind::Http)).filter_map(|(n, t)| {
+        let headers = t.headers.clone().into_iter().collect();
+        Some((n.clone(), HttpTarget { base: t.base.clone()?, headers, allow_private: t.allow_private }))
+    });
+    let programs = of(|k| matches!(k, TargetKind::Programs(_))).map(|(n, t)| {
+        let programs = t.programs.iter().map(|(name, path)| (name.clone(), path.to_string_lossy().into_owned()));
+        (n.clone(), ProgramTarget { programs: programs.collect(), env: t.env.clone().into_iter().collect() })
+    });
+    let overlap = redactor.longest();
+    let redactor = redactor.clone();
+    let hide = Hide { redact: Box::new(move |text| redactor.text(text)), overlap };
+    let folder = config.output_folder().unwrap_or_default();
+    Executors {
+        sql: Sql::new(sql.collect()),
+        http: Http::new(http.collect()),
+        programs: Programs::new(programs.collect(), folder, hide),
+    }
 }
 
 fn rules(config: &Config, roster: &Roster) -> Rules {
@@ -94,7 +123,8 @@ fn rules(config: &Config, roster: &Roster) -> Rules {
 /// Refuses an observer that could write. A target that does not answer at once is no reason to stay down
 /// (it may be the disaster): the executor asks again before it first uses a target.
 async fn refuse_writing_observers(sql: &Sql, config: &Config) -> anyhow::Result<()> {
-    let asked = config.targets.keys().map(|name| async move {
+    let databases = config.targets.iter().filter(|(_, t)| matches!(kind(t), TargetKind::Sql { .. }));
+    let asked = databases.map(|(name, _)| async move {
         let answer = tokio::time::timeout(ASK_WITHIN, sql.observer_faults(name)).await;
         (name, answer.unwrap_or_else(|_| Err(format!("no answer within {} ms", ASK_WITHIN.as_millis()))))
     });
@@ -135,8 +165,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let secrets =
         SlackSecrets::new(config.slack.signing_secrets.clone()).map_err(|e| anyhow!("slack.signing_secrets: {e}"))?;
     let alertmanager = config.alerts.alertmanager().transpose().map_err(|e| anyhow!("{e}"))?;
-    let sql = Arc::new(executor(&config));
-    refuse_writing_observers(&sql, &config).await?;
+    let redactor = Redactor::new(config.secrets().iter().map(String::as_str));
+    let execute = Arc::new(executors(&config, &redactor));
+    refuse_writing_observers(&execute.sql, &config).await?;
+    if !config.targets.values().all(|t| t.programs.is_empty()) {
+        process::adopt().map_err(|e| anyhow!("programs cannot be run here: {e}"))?;
+    }
     let url = config.store.url.clone().unwrap_or_default();
     let _alone = Lock::take(&url)?;
     let store = Store::open(&url).await.context("opening the store")?;
@@ -144,7 +178,6 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         store.end_leases(None).await.context("ending the leases of the process before")?;
     }
     let roster = Roster { home_team: config.slack.team.clone(), people: config.people.clone() };
-    let redactor = Redactor::new(config.secrets().iter().map(String::as_str));
     let watches: Vec<String> =
         catalog.runbooks.values().filter(|l| l.unusable.is_none()).map(|l| l.runbook.runbook.clone()).collect();
     let fixed = Fixed { rules: rules(&config, &roster), catalog, roster, redactor };
@@ -159,7 +192,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let worker = Arc::new(Worker {
         engine: engine.clone(),
         store: store.clone(),
-        sql,
+        execute,
         slack: Arc::new(slack),
         gate: Gate::new(Duration::from_secs(1)),
         replies: Arc::clone(&replies),

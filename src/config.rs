@@ -4,18 +4,24 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::approval::Policy;
 use crate::model::person::Person;
 use crate::model::runbook::Risk;
+use crate::model::schema::Scalar;
 use crate::model::time::Span;
 use crate::parse::yaml;
 use crate::verify::bearer::Shared;
 use crate::verify::slack::SlackSecrets;
 
+mod target;
+
+pub use target::Target;
+
 /// The whole configuration.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Address that chat and monitoring reach, such as `127.0.0.1:8080`.
@@ -41,7 +47,7 @@ pub struct Config {
 }
 
 /// Where drbot remembers.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
     /// `sqlite:///var/lib/drbot/drbot.db`, or a postgres: URL when several replicas run.
@@ -49,10 +55,13 @@ pub struct StoreConfig {
     pub url: Option<String>,
     #[serde(default)]
     pub url_file: Option<PathBuf>,
+    /// Where the output of programs is kept; beside the SQLite file by default.
+    #[serde(default)]
+    pub output: Option<PathBuf>,
 }
 
 /// The Slack app.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlackConfig {
     /// The workspace whose members count, such as `T0123`.
@@ -80,7 +89,7 @@ impl std::fmt::Debug for SlackConfig {
 }
 
 /// Who must agree, per risk, and for how long an approval lives. May tighten the built-in table only.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approvals {
     #[serde(default)]
@@ -100,7 +109,7 @@ impl Default for Approvals {
 }
 
 /// Where alerts of monitoring are shown, and who may send them.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alerts {
     /// The channel of the alerts' cards.
@@ -114,7 +123,7 @@ pub struct Alerts {
 }
 
 /// What Prometheus Alertmanager shows: a bearer token, or user and password.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alertmanager {
     /// Every active token; several while rotating.
@@ -173,39 +182,18 @@ impl Alerts {
     }
 }
 
-/// A system the bot may touch.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// The database URL of the role that only reads.
-    #[serde(default)]
-    pub observer: Option<String>,
-    #[serde(default)]
-    pub observer_file: Option<PathBuf>,
-    /// The database URL of the role that approved steps use.
-    #[serde(default)]
-    pub operator: Option<String>,
-    #[serde(default)]
-    pub operator_file: Option<PathBuf>,
-}
-
-impl std::fmt::Debug for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Target(..)")
-    }
-}
-
 /// Where the runbooks are, and this installation's values for their parameters.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runbooks {
     pub folder: PathBuf,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, Scalar>>")]
     pub parameters: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// What is logged.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// `info`, or per part: `info,sqlx=warn`.
@@ -254,6 +242,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<String>> {
     let mut config: Config = yaml::read(&path.display().to_string(), &text).map_err(|e| vec![e])?;
     let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
     config.runbooks.folder = folder.join(&config.runbooks.folder);
+    config.store.output = config.store.output.map(|output| folder.join(output));
     let mut faults = config.read_secrets(&folder);
     faults.extend(config.faults());
     if faults.is_empty() { Ok(config) } else { Err(faults) }
@@ -292,18 +281,7 @@ impl Config {
         self.secrets.extend(lines(more));
         results.extend(self.alerts.read_secrets(folder));
         for (name, target) in &mut self.targets {
-            results.push(secret(
-                &format!("targets.{name}.observer"),
-                &mut target.observer,
-                &target.observer_file,
-                folder,
-            ));
-            results.push(secret(
-                &format!("targets.{name}.operator"),
-                &mut target.operator,
-                &target.operator_file,
-                folder,
-            ));
+            results.extend(target.read_secrets(name, folder));
         }
         results.into_iter().filter_map(Result::err).collect()
     }
@@ -324,20 +302,6 @@ impl Config {
         let signing = SlackSecrets::new(self.slack.signing_secrets.clone()).err();
         need(signing.is_none(), format!("slack.signing_secrets: {}", signing.unwrap_or_default()));
         need(!self.people.is_empty(), "people is empty: nobody could declare or approve anything".into());
-        for (name, target) in &self.targets {
-            need(
-                target.observer.is_some(),
-                format!(
-                    "targets.{name}.observer is missing: the URL of the role that only reads (`drbot target sql {name}` prints how to make it)"
-                ),
-            );
-            need(
-                target.observer != target.operator,
-                format!(
-                    "targets.{name}: observer and operator are the same: the observer must not be able to write, so give it a role of its own"
-                ),
-            );
-        }
         for (risk, policy) in self.policies() {
             let sound = !policy.all_of.is_empty() && policy.all_of.iter().all(|q| q.count > 0);
             need(
@@ -357,6 +321,11 @@ impl Config {
             (1..=start_within().0).contains(&a.start_within.0),
             format!("approvals.start_within is {}: it must be between 1ms and 5m", a.start_within.exact()),
         );
+        faults.extend(self.targets.iter().flat_map(|(name, target)| target.faults(name)));
+        let programs = self.targets.values().any(|t| !t.programs.is_empty());
+        if programs && self.output_folder().is_none() {
+            faults.push("store.output is missing: the folder where what programs write is kept".into());
+        }
         faults.extend(self.alerts.faults());
         faults.extend(self.clashing_people());
         faults
@@ -396,6 +365,16 @@ impl Config {
         ])
     }
 
+    /// The folder where the output of programs is kept.
+    #[must_use]
+    pub fn output_folder(&self) -> Option<PathBuf> {
+        let beside = |url: &String| {
+            let path = url.strip_prefix("sqlite:")?.trim_start_matches("//").split('?').next()?;
+            Some(PathBuf::from(format!("{path}.output")))
+        };
+        self.store.output.clone().or_else(|| self.store.url.as_ref().and_then(beside))
+    }
+
     /// Every secret of the configuration, for the redactor: tokens, and the passwords inside URLs.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
@@ -412,6 +391,7 @@ impl Config {
             .chain(self.alerts.alertmanager.iter().flat_map(|a| a.bearer.iter().chain(&a.basic_password).cloned()))
             .chain(self.slack.bot_token.clone())
             .chain(passwords)
+            .chain(self.targets.values().flat_map(Target::secrets))
             .collect()
     }
 }

@@ -14,13 +14,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::clock;
 use crate::engine::Engine;
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::{Message, Reply};
 use crate::parse::alert::alertmanager;
+use crate::parse::slack::event::{self, Event};
 use crate::parse::slack::{self, Request as Parsed};
 use crate::post::slack::blocks;
 use crate::verify::bearer::{Shared, bearer};
@@ -51,6 +52,7 @@ pub fn router(doors: Arc<Doors>) -> Router {
     Router::new()
         .route("/slack/commands", post(command))
         .route("/slack/interactions", post(interaction))
+        .route("/slack/events", post(event))
         .route("/alerts/alertmanager", post(alert))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
@@ -66,7 +68,7 @@ async fn ready(State(doors): State<Arc<Doors>>) -> Response {
 }
 
 async fn command(State(doors): State<Arc<Doors>>, request: Request) -> Response {
-    let verified = match admit(&doors, request).await {
+    let verified = match admit(&doors, request, is_ssl_check).await {
         Ok(verified) => verified,
         Err(answer) => return answer,
     };
@@ -77,7 +79,7 @@ async fn command(State(doors): State<Arc<Doors>>, request: Request) -> Response 
 }
 
 async fn interaction(State(doors): State<Arc<Doors>>, request: Request) -> Response {
-    let verified = match admit(&doors, request).await {
+    let verified = match admit(&doors, request, is_ssl_check).await {
         Ok(verified) => verified,
         Err(answer) => return answer,
     };
@@ -85,6 +87,31 @@ async fn interaction(State(doors): State<Arc<Doors>>, request: Request) -> Respo
         Ok(Some(parsed)) => take(&doors, &verified, parsed).await,
         Ok(None) => StatusCode::OK.into_response(),
         Err(why) => unreadable(&why),
+    }
+}
+
+/// Slack repeats an event until it is answered with success: one that could not be stored is asked for
+/// again, and one that was is known by its key, whatever its retry headers say.
+async fn event(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+    let verified = match admit(&doors, request, |_| false).await {
+        Ok(verified) => verified,
+        Err(answer) => return answer,
+    };
+    let delivery = match event::event(&verified) {
+        Ok(Event::Said(delivery)) => *delivery,
+        Ok(Event::Challenge(text)) => return ([(header::CONTENT_TYPE, "text/plain")], text).into_response(),
+        Ok(Event::Ignored(why)) => {
+            debug!(why, "event ignored");
+            return StatusCode::OK.into_response();
+        }
+        Err(why) => return unreadable(&why),
+    };
+    match doors.engine.submit(delivery).await {
+        Ok(reply) => answer(&reply),
+        Err(busy) => {
+            info!(%busy, "event not taken");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
     }
 }
 
@@ -122,11 +149,12 @@ async fn alert(State(doors): State<Arc<Doors>>, request: Request) -> Response {
     }
 }
 
-/// Reads and proves a request. Everything that is not proved gets the same empty answer.
-async fn admit(doors: &Doors, request: Request) -> Result<Verified, Response> {
+/// Reads and proves a request. Everything that is not proved gets the same empty answer. `probe` tells
+/// Slack's unsigned question about our certificate, which only comes to addresses that take forms.
+async fn admit(doors: &Doors, request: Request, probe: impl Fn(&[u8]) -> bool) -> Result<Verified, Response> {
     let (parts, body) = request.into_parts();
     let body = read(body).await?;
-    if is_ssl_check(&body) {
+    if probe(&body) {
         return Err(StatusCode::OK.into_response());
     }
     let pairs: Vec<(&str, &[u8])> = header_pairs(&parts.headers);

@@ -57,7 +57,7 @@ pub(crate) fn plain(cx: &Cx<'_>, by: &Speaker, command: &Command) -> Reply {
         Command::Detect { .. } => private(format!("Name one: `/dr detect RUNBOOK`. {}", known(cx))),
         Command::Runbooks => Reply::Private(narrate::runbooks::list(cx.catalog)),
         Command::Whoami => private(whoami(cx, by)),
-        Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } => {
+        Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } | Command::Withdraw { id } => {
             private(approve::unknown_approval(&ApprovalId(id.clone())))
         }
         _ => private("That command does not fit here. `/dr help` lists all commands."),
@@ -72,7 +72,13 @@ fn help() -> Message {
     }
     Message {
         notify: "drbot commands".into(),
-        parts: vec![Part::Text(runs), Part::Small("INC-n may be left out in a channel with one open incident.".into())],
+        parts: vec![
+            Part::Text(runs),
+            Part::Small(
+                "INC-n may be left out in a channel with one open incident, and in an incident's thread.".into(),
+            ),
+            Part::Small("In a thread, write @drbot instead of /dr: Slack runs no slash commands there.".into()),
+        ],
     }
 }
 
@@ -134,7 +140,7 @@ pub(crate) fn verify(draft: &Draft, cx: &Cx<'_>, id: &str) -> Reply {
     ];
     Reply::Private(Message {
         notify: format!("Approval {}: {}", a.id.0, a.standing.word()),
-        parts: vec![Part::Facts(facts), Part::Code(narrate::incident::statement_text(&a.action.statement))],
+        parts: vec![Part::Facts(facts), Part::Code(narrate::incident::deed_text(&a.action.deed))],
     })
 }
 

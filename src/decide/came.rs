@@ -3,7 +3,7 @@
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, narrate, policy, render, verdict};
+use super::{Cx, alerts, flow, narrate, policy, render, verdict};
 use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
 use crate::model::case::{Body, Card};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
@@ -13,7 +13,7 @@ use crate::model::id::EffectKey;
 use crate::model::outcome::{Checked, Ended, Outcome, Verdict};
 use crate::model::person::PersonId;
 use crate::model::run::{Phase, Run, RunState};
-use crate::model::runbook::{EffectClass, SqlWork, Step, Work};
+use crate::model::runbook::{Step, Task, Work};
 use crate::model::world::Sample;
 
 /// Most characters of statement and rows that one card shows whole.
@@ -70,15 +70,15 @@ fn detected(draft: &mut Draft, cx: &Cx<'_>, effect: &EffectKey, checked: &[Check
     };
     let Body::Watch(watch) = &draft.case.body else { return draft.happen(event) };
     let Some(loaded) = cx.catalog.runbooks.get(runbook) else { return };
-    let failures = loaded.runbook.detect.failures;
-    let was = verdict::light(watch.last.as_ref(), failures);
+    let detect = &loaded.runbook.detect;
+    let was = verdict::light(watch.last.as_ref(), detect);
     let found = crate::model::case::Detection {
         at: cx.now,
         checked: checked.to_vec(),
         streak: streak.failures,
         since: streak.since,
     };
-    if verdict::light(Some(&found), failures) != was {
+    if verdict::light(Some(&found), detect) != was {
         draft.happen(event);
     }
     schedule(draft, cx, runbook, cx.now.plus(loaded.runbook.detect.every));
@@ -86,10 +86,7 @@ fn detected(draft: &mut Draft, cx: &Cx<'_>, effect: &EffectKey, checked: &[Check
 
 fn schedule(draft: &mut Draft, cx: &Cx<'_>, runbook: &str, due: crate::model::time::Millis) {
     let Some(loaded) = cx.catalog.runbooks.get(runbook) else { return };
-    let list = loaded
-        .values(&std::collections::BTreeMap::new())
-        .and_then(|v| render::questions(&loaded.runbook.detect.checks, &v));
-    if let Ok(list) = list {
+    if let Ok(list) = render::questions(&loaded.runbook.detect.checks, &loaded.known()) {
         let key = EffectKey::of(&["detect", &draft.case.id.0, runbook]);
         draft.effect(key, Lane::Check, due, Act::Check(list));
     }
@@ -125,10 +122,14 @@ fn in_run(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outcome: &Outc
         }
         (Outcome::Ended(ended), Phase::Started) if expected("start") => step_ended(draft, cx, step, ended),
         (Outcome::Checked(checked), Phase::Verifying) if expected("verify") => {
-            let ok = checked.iter().all(|c| c.verdict == Verdict::Pass);
+            let ok = checked.iter().all(|c| c.verdict == Verdict::Pass || c.evidence);
             draft.happen(Event::StepVerified { step: step.id.clone(), ok, figures: verdict::figures(checked) });
             advance(draft, cx);
         }
+        (Outcome::Checked(checked), Phase::Watching) if expected("wait") => match step.work {
+            Work::Parallel(_) => flow::looked(draft, cx, step, checked),
+            _ => flow::watched(draft, cx, (&run, step), checked),
+        },
         (Outcome::Probed { happened, figure }, Phase::Unknown) if expected("probe") => {
             probed(draft, cx, &step.id, (*happened, figure))
         }
@@ -137,7 +138,7 @@ fn in_run(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outcome: &Outc
 }
 
 fn proved(draft: &mut Draft, checked: &[Checked]) {
-    let ok = checked.iter().all(|c| c.verdict == Verdict::Pass);
+    let ok = checked.iter().all(|c| c.verdict == Verdict::Pass || c.evidence);
     let figures = if ok { checked.iter().map(|c| c.figure.clone()).collect() } else { verdict::figures(checked) };
     draft.happen(Event::RunVerified { ok, figures });
     advance::ended(draft);
@@ -150,7 +151,7 @@ fn previewed(
     got: (&Rows, &TargetIdentity),
 ) -> Result<(), String> {
     let ((run, step), (rows, identity)) = (at, got);
-    let Work::Sql(work) = &step.work else { return Err("the step is not a statement".into()) };
+    let Some(work) = step.work.task() else { return Err("a person does this step".into()) };
     if rows.count() == 0 {
         draft.happen(Event::StepSkipped { step: step.id.clone(), why: "nothing to do: it would touch no rows".into() });
         advance(draft, cx);
@@ -171,8 +172,8 @@ fn previewed(
         decide_by: cx.now.plus(cx.world.rules.decide_within),
     };
     let action = render::action(run, step, work, &asking)?;
-    let shown = narrate::incident::statement_text(&action.statement).chars().count()
-        + narrate::incident::table(rows).chars().count();
+    let shown =
+        narrate::incident::deed_text(&action.deed).chars().count() + narrate::incident::table(rows).chars().count();
     if shown > SHOWN {
         return Err(format!(
             "it lists {} rows, more than one card can show whole, and nobody should approve what they cannot see: narrow it by its parameters",
@@ -182,7 +183,7 @@ fn previewed(
     ask(draft, cx, work, action)
 }
 
-fn ask(draft: &mut Draft, cx: &mut Cx<'_>, work: &SqlWork, action: Action) -> Result<(), String> {
+fn ask(draft: &mut Draft, cx: &mut Cx<'_>, work: &Task, action: Action) -> Result<(), String> {
     let policy = cx
         .world
         .rules
@@ -219,15 +220,14 @@ fn ask(draft: &mut Draft, cx: &mut Cx<'_>, work: &SqlWork, action: Action) -> Re
 }
 
 fn step_ended(draft: &mut Draft, cx: &mut Cx<'_>, step: &Step, ended: &Ended) {
-    let verify = matches!(&step.work, Work::Sql(w) if !w.verify.is_empty());
+    let task = step.work.task();
+    let verify = task.is_some_and(|t| !t.verify.is_empty());
     let (end, rows) = match ended {
         Ended::Done { rows } => (StepEnd::Done { verify }, Some(rows.clone())),
         Ended::NotStarted { why } => (StepEnd::NotStarted { why: why.clone() }, None),
         Ended::Failed { why } => (StepEnd::Failed { why: why.clone() }, None),
         // A step that only reads may simply be asked again.
-        Ended::Unknown { why } if matches!(&step.work, Work::Sql(w) if w.effect == EffectClass::Observe) => {
-            (StepEnd::Failed { why: why.clone() }, None)
-        }
+        Ended::Unknown { why } if task.is_some_and(Task::reads) => (StepEnd::Failed { why: why.clone() }, None),
         Ended::Unknown { why } => (StepEnd::Unknown { why: why.clone() }, None),
     };
     draft.happen(Event::StepEnded { step: step.id.clone(), end, rows });

@@ -51,6 +51,7 @@ impl Draft {
             to: to.clone(),
             channel: channel.to_owned(),
             reply: reply.map(str::to_owned),
+            thread: None,
             message: Message::text(text),
         };
         self.effect(EffectKey::of(&["tell", key]), Lane::Approval, self.now, act);

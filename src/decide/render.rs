@@ -8,24 +8,25 @@ use crate::model::effect::{Guard, Job, Probe, Question};
 use crate::model::expect::Rows;
 use crate::model::id::CaseId;
 use crate::model::run::{Run, StepRun};
-use crate::model::runbook::{Check, EffectClass, Preview, SqlWork, Step};
-use crate::model::statement::{bind, fill};
+use crate::model::runbook::{Check, EffectClass, Preview, Step, Task, Undo};
+use crate::model::statement::fill;
 use crate::model::time::Millis;
 
 /// Most rows of an observation that are kept; the rest is counted.
 const KEPT: u64 = 200;
 
 type Values = BTreeMap<String, String>;
+type Identities = [BTreeMap<String, Option<String>>];
 
 /// A check as a question.
 ///
 /// # Errors
 /// Names the placeholder without a value.
-pub(crate) fn question(check: &Check, values: &Values) -> Result<Question, String> {
+fn question(check: &Check, values: &Values, rows: &Identities) -> Result<Question, String> {
     Ok(Question {
         id: check.id.clone(),
         target: check.target.clone(),
-        statement: bind(&check.sql, values)?,
+        deed: check.ask()?.deed(values, rows, check.timeout)?,
         expect: check.expect.clone(),
         figure: check.figure.clone(),
         values: values.clone(),
@@ -33,20 +34,32 @@ pub(crate) fn question(check: &Check, values: &Values) -> Result<Question, Strin
         within: check.within,
         cap: KEPT,
         sensitive: Vec::new(),
+        evidence: check.evidence,
     })
 }
 
 /// All checks of a list; a check that cannot be rendered is an error for the whole list.
 pub(crate) fn questions(checks: &[Check], values: &Values) -> Result<Vec<Question>, String> {
-    checks.iter().map(|c| question(c, values)).collect()
+    checks.iter().map(|c| question(c, values, &[])).collect()
+}
+
+/// The checks that prove a step, which may ask about the approved rows.
+pub(crate) fn proofs(work: &Task, values: &Values, rows: &Rows) -> Result<Vec<Question>, String> {
+    let (all, identities) = approved(work, values, rows);
+    work.verify.iter().map(|c| question(c, &all, single(&identities))).collect()
+}
+
+/// A question can name the columns of one approved row; of several it can only take the list.
+fn single(identities: &Identities) -> &Identities {
+    if identities.len() == 1 { identities } else { &[] }
 }
 
 /// The preview of a step as a question.
-pub(crate) fn preview(step: &Step, work: &SqlWork, preview: &Preview, values: &Values) -> Result<Question, String> {
+pub(crate) fn preview(step: &Step, work: &Task, preview: &Preview, values: &Values) -> Result<Question, String> {
     Ok(Question {
         id: step.id.clone(),
-        target: work.target.clone(),
-        statement: bind(&preview.sql, values)?,
+        target: preview.target.as_ref().unwrap_or(&work.target).clone(),
+        deed: preview.ask()?.deed(values, &[], step.timeout)?,
         expect: crate::model::expect::Expect::default(),
         figure: String::new(),
         values: values.clone(),
@@ -54,17 +67,18 @@ pub(crate) fn preview(step: &Step, work: &SqlWork, preview: &Preview, values: &V
         within: crate::model::time::Span::default(),
         cap: preview.cap,
         sensitive: preview.sensitive.clone(),
+        evidence: false,
     })
 }
 
-/// The values of a step once the approved rows are known: the run's parameters and `approved`.
-pub(crate) fn with_approved(work: &SqlWork, values: &Values, rows: &Rows) -> Values {
+/// The values of a step once the approved rows are known: the run's parameters and `approved`; and the
+/// rows' identities.
+fn approved(work: &Task, values: &Values, rows: &Rows) -> (Values, Vec<BTreeMap<String, Option<String>>>) {
     let mut all = values.clone();
-    if let Some(p) = &work.preview {
-        let list = serde_json::to_string(&rows.identities(&p.identity)).unwrap_or_default();
-        all.insert("approved".into(), list);
-    }
-    all
+    let Some(p) = &work.preview else { return (all, Vec::new()) };
+    let identities = rows.identities(&p.identity);
+    all.insert("approved".into(), serde_json::to_string(&identities).unwrap_or_default());
+    (all, identities)
 }
 
 /// What an approval is about, from the preview that was just made.
@@ -77,9 +91,9 @@ pub(crate) struct Asking<'a> {
 }
 
 /// The exact action of the run's current step.
-pub(crate) fn action(run: &Run, step: &Step, work: &SqlWork, asking: &Asking<'_>) -> Result<Action, String> {
+pub(crate) fn action(run: &Run, step: &Step, work: &Task, asking: &Asking<'_>) -> Result<Action, String> {
     let state = run.current().map(|(_, s)| s).ok_or("the run has no current step")?;
-    let values = with_approved(work, &run.values, asking.rows);
+    let (values, identities) = approved(work, &run.values, asking.rows);
     Ok(Action {
         execution: place(asking.case, run, state),
         runbook: run.loaded.runbook.runbook.clone(),
@@ -91,10 +105,10 @@ pub(crate) fn action(run: &Run, step: &Step, work: &SqlWork, asking: &Asking<'_>
         effect: work.effect,
         target: work.target.clone(),
         identity: asking.identity.clone(),
-        statement: bind(&work.sql, &values)?,
+        deed: work.ask()?.deed(&values, &identities, step.timeout)?,
         values: run.values.clone(),
         preview: asking.rows.clone(),
-        undo: work.undo.clone(),
+        undo: work.undo.as_ref().map(Undo::text),
         requester: run.by.clone(),
         policy: asking.policy.to_owned(),
         decide_by: asking.decide_by,
@@ -115,16 +129,17 @@ pub(crate) fn execution(case: &CaseId, run: &Run, state: &StepRun) -> String {
 
 /// What the worker is to run for the current step. A changing step takes everything from its approved
 /// action; a safe one is rendered here.
-pub(crate) fn job(case: &CaseId, run: &Run, step: &Step, work: &SqlWork) -> Result<Job, String> {
+pub(crate) fn job(case: &CaseId, run: &Run, step: &Step, work: &Task) -> Result<Job, String> {
     let state = run.current().map(|(_, s)| s).ok_or("the run has no current step")?;
     let approval = state.approval.as_ref();
-    let statement = match approval {
-        Some(a) => a.action.statement.clone(),
-        None => bind(&work.sql, &run.values)?,
+    let deed = match approval {
+        Some(a) => a.action.deed.clone(),
+        None => work.ask()?.deed(&run.values, &[], step.timeout)?,
     };
     let guard = match (&work.preview, approval) {
         (Some(p), Some(a)) => Some(Guard {
-            statement: bind(&p.sql, &run.values)?,
+            target: p.target.as_ref().unwrap_or(&work.target).clone(),
+            deed: p.ask()?.deed(&run.values, &[], step.timeout)?,
             identity: p.identity.clone(),
             approved: a.action.preview.identities(&p.identity),
             tolerance: p.tolerance.rows,
@@ -137,22 +152,23 @@ pub(crate) fn job(case: &CaseId, run: &Run, step: &Step, work: &SqlWork) -> Resu
         digest: approval.map(|a| a.digest.clone()).unwrap_or_default(),
         target: work.target.clone(),
         effect: work.effect,
-        statement,
+        deed,
         expect: work.expect.clone(),
         timeout: step.timeout,
         identity: approval.map(|a| a.action.identity.clone()),
         guard,
         sensitive: work.sensitive.clone(),
+        retry: step.retry,
     })
 }
 
 /// How to find out whether the current step's interrupted job happened, if there is a way.
-pub(crate) fn probe(case: &CaseId, run: &Run, work: &SqlWork) -> Option<Probe> {
+pub(crate) fn probe(case: &CaseId, run: &Run, work: &Task) -> Option<Probe> {
     let state = run.current().map(|(_, s)| s)?;
     let rows = state.approval.as_ref().map(|a| a.action.preview.clone()).unwrap_or_default();
-    let values = with_approved(work, &run.values, &rows);
+    let (values, identities) = approved(work, &run.values, &rows);
     let ledger = work.effect == EffectClass::Atomic;
-    let question = work.probe.as_ref().and_then(|c| question(c, &values).ok());
+    let question = work.probe.as_ref().and_then(|c| question(c, &values, single(&identities)).ok());
     (ledger || question.is_some()).then(|| Probe {
         execution: execution(case, run, state),
         target: work.target.clone(),

@@ -4,7 +4,7 @@
 use super::alerts;
 use crate::model::command::{Asked, Command, verb};
 use crate::model::id::{CaseId, Ids};
-use crate::model::inbound::Input;
+use crate::model::inbound::{Input, Place};
 use crate::model::person::Roster;
 use crate::model::world::{Open, World};
 
@@ -36,7 +36,9 @@ pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Ro
         Input::Said { said: Err(_), .. } => Route::Nowhere,
         Input::Said { by, .. } if roster.person(by).is_none() => Route::Case(CaseId(CONTROL.into())),
         Input::Said { place, said: Ok(asked), .. } => match &asked.command {
-            Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } => Route::Handle(id.clone()),
+            Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } | Command::Withdraw { id } => {
+                Route::Handle(id.clone())
+            }
             Command::Status | Command::Detect { runbook: Some(_) } => {
                 Route::Case(CaseId(format!("check-{}", ids.hex())))
             }
@@ -44,19 +46,22 @@ pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Ro
             Command::Ack { alert } => {
                 alerts::meant(alert.as_deref(), &place.channel, world).map_or(Route::Nowhere, Route::Case)
             }
-            _ => meant(asked, &place.channel, world).map_or(Route::Nowhere, |open| Route::Case(open.case.clone())),
+            _ => meant(asked, place, world).map_or(Route::Nowhere, |open| Route::Case(open.case.clone())),
         },
     }
 }
 
-/// The incident a command is about: the one named, else the only one of the channel that is not
-/// recovered, else the newest of the channel.
+/// The incident a command is about: the one named, else the one in whose thread it was said, else the
+/// only one of the channel that is not recovered, else the newest of the channel.
 #[must_use]
-pub fn meant<'a>(asked: &Asked, channel: &str, world: &'a World) -> Option<&'a Open> {
+pub fn meant<'a>(asked: &Asked, place: &Place, world: &'a World) -> Option<&'a Open> {
     if let Some(number) = asked.incident {
         return world.open.get(&CaseId::incident(number));
     }
-    let here: Vec<&Open> = world.open.values().filter(|o| o.channel == channel).collect();
+    let here: Vec<&Open> = world.open.values().filter(|o| o.channel == place.channel).collect();
+    if let Some(open) = here.iter().find(|o| place.thread.is_some() && o.card == place.thread) {
+        return Some(open);
+    }
     let live: Vec<&&Open> = here.iter().filter(|o| o.recovered.is_none()).collect();
     match live.as_slice() {
         [one] => Some(one),
@@ -77,7 +82,10 @@ pub fn on_incident(command: &Command) -> bool {
     let name = match command {
         Command::Run { .. } => "run",
         Command::Show { .. } => "show",
-        Command::Next => "next",
+        Command::Next { .. } => "next",
+        Command::Skip { .. } => "skip",
+        Command::Abort { .. } => "abort",
+        Command::Undo { .. } => "undo",
         Command::Done { .. } => "done",
         Command::Settle { .. } => "settle",
         Command::Note { .. } => "note",

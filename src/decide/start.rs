@@ -9,7 +9,7 @@ use crate::model::event::{Event, StepEnd};
 use crate::model::id::EffectKey;
 use crate::model::message::Reply;
 use crate::model::run::{Phase, Run};
-use crate::model::runbook::{EffectClass, Step, Work};
+use crate::model::runbook::{EffectClass, Step, Task};
 
 /// Decides a request to start. `asked` holds the number of leases and the hash of the job in the store.
 pub(crate) fn starting(draft: &mut Draft, cx: &mut Cx<'_>, effect: (&EffectKey, i64), asked: (u32, &str)) -> Reply {
@@ -23,10 +23,11 @@ pub(crate) fn starting(draft: &mut Draft, cx: &mut Cx<'_>, effect: (&EffectKey, 
         return no(draft, "this start belongs to an earlier attempt");
     }
     let (attempt, hash) = asked;
-    let safe = matches!(&step.work, Work::Sql(w) if w.effect == EffectClass::Observe) && state.approval.is_none();
+    let safe = step.work.task().is_some_and(Task::reads) && state.approval.is_none();
+    let again = safe || step.work.task().is_some_and(|t| t.effect == EffectClass::Idempotent);
     match state.phase {
         Phase::Todo if safe => go(draft, &run, step, ""),
-        Phase::Started if safe => Reply::Go,
+        Phase::Started if again => Reply::Go,
         Phase::Granted => match still_agreed(draft, cx, (&run, step), hash) {
             Ok(digest) => go(draft, &run, step, &digest),
             Err(why) => {
@@ -75,7 +76,7 @@ fn still_agreed(draft: &Draft, cx: &Cx<'_>, at: (&Run, &Step), hash: &str) -> Re
         return Err(format!("it was not started within {} of the approval", cx.world.rules.start_within.human()));
     }
     unchanged_rules(approval, cx)?;
-    let Work::Sql(work) = &step.work else { return Err("the step is not a statement".into()) };
+    let Some(work) = step.work.task() else { return Err("a person does this step".into()) };
     let pinned = cx.catalog.runbooks.get(&run.loaded.runbook.runbook).map(|l| l.closure.as_str());
     if pinned != Some(run.loaded.closure.as_str()) {
         return Err("the runbook file was changed after this run started".into());
@@ -90,7 +91,7 @@ fn still_agreed(draft: &Draft, cx: &Cx<'_>, at: (&Run, &Step), hash: &str) -> Re
     let again = render::action(run, step, work, &asking)?;
     let job = render::job(&draft.case.id, run, step, work)?;
     let same = again.digest() == approval.digest && approval.action.digest() == approval.digest && job.hash() == hash;
-    if same { Ok(approval.digest.clone()) } else { Err("the statement to run is not the one that was approved".into()) }
+    if same { Ok(approval.digest.clone()) } else { Err("what would run is not what was approved".into()) }
 }
 
 /// Policy and people as they were when it was asked: otherwise the agreement means something else.

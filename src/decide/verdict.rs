@@ -3,6 +3,7 @@
 
 use crate::model::case::Detection;
 use crate::model::outcome::{Checked, Verdict};
+use crate::model::runbook::Detect;
 use crate::model::time::Millis;
 use crate::model::world::Streak;
 
@@ -51,12 +52,20 @@ impl Light {
 /// Whether the checks say the scenario is failing: `None` if nobody can tell.
 #[must_use]
 pub fn failing(checked: &[Checked]) -> Option<bool> {
-    let any = |v: Verdict| checked.iter().any(|c| c.verdict == v);
-    match (any(Verdict::Fail), any(Verdict::CouldNot) || checked.is_empty()) {
+    let deciding: Vec<&Checked> = checked.iter().filter(|c| !c.evidence).collect();
+    let any = |v: Verdict| deciding.iter().any(|c| c.verdict == v);
+    match (any(Verdict::Fail), any(Verdict::CouldNot) || deciding.is_empty()) {
         (true, _) => Some(true),
         (false, true) => None,
         (false, false) => Some(false),
     }
+}
+
+/// Whether as many different checks fail as the runbook wants before it believes them.
+#[must_use]
+pub fn enough(checked: &[Checked], detect: &Detect) -> bool {
+    let failed = checked.iter().filter(|c| c.verdict == Verdict::Fail && !c.evidence).count();
+    failed >= usize::try_from(detect.probes).unwrap_or(usize::MAX)
 }
 
 /// The failures in a row after one more observation.
@@ -69,14 +78,14 @@ pub fn streak(before: Streak, failing: Option<bool>, now: Millis) -> Streak {
     }
 }
 
-/// The light of a detection, given how many failures in a row make it red.
+/// The light of a detection: red once enough checks failed often enough in a row.
 #[must_use]
-pub fn light(found: Option<&Detection>, failures: u32) -> Light {
+pub fn light(found: Option<&Detection>, detect: &Detect) -> Light {
     let Some(found) = found else { return Light::Checking };
     match failing(&found.checked) {
         Some(false) => Light::Green,
         None => Light::CouldNotCheck,
-        Some(true) if found.streak >= failures => Light::Red,
+        Some(true) if found.streak >= detect.failures && enough(&found.checked, detect) => Light::Red,
         Some(true) => Light::Amber,
     }
 }
@@ -84,9 +93,10 @@ pub fn light(found: Option<&Detection>, failures: u32) -> Light {
 /// The figures worth reading: those of the checks that decided the light.
 #[must_use]
 pub fn figures(checked: &[Checked]) -> Vec<String> {
-    let worst =
-        [Verdict::Fail, Verdict::CouldNot, Verdict::Pass].into_iter().find(|v| checked.iter().any(|c| c.verdict == *v));
-    let decided = |c: &&Checked| Some(c.verdict) == worst || c.verdict == Verdict::CouldNot;
+    let worst = [Verdict::Fail, Verdict::CouldNot, Verdict::Pass]
+        .into_iter()
+        .find(|v| checked.iter().any(|c| c.verdict == *v && !c.evidence));
+    let decided = |c: &&Checked| Some(c.verdict) == worst || c.verdict == Verdict::CouldNot || c.evidence;
     let mut figures: Vec<String> = Vec::new();
     for check in checked.iter().filter(decided) {
         // One lost connection is the same news for every check that needed it.
@@ -100,21 +110,43 @@ pub fn figures(checked: &[Checked]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::time::Span;
 
     fn found(verdicts: &[Verdict], streak: u32) -> Detection {
-        let checked = verdicts.iter().map(|v| Checked { id: "c".into(), verdict: *v, figure: "f".into() }).collect();
+        let checked = verdicts
+            .iter()
+            .map(|v| Checked { id: "c".into(), verdict: *v, figure: "f".into(), evidence: false })
+            .collect();
         Detection { at: Millis(0), checked, streak, since: None }
+    }
+
+    fn detect(failures: u32, probes: u32) -> Detect {
+        Detect { every: Span::minutes(1), failures, probes, checks: vec![] }
     }
 
     #[test]
     fn unknown_is_never_green_and_fewer_failures_are_amber() {
         use Verdict::{CouldNot, Fail, Pass};
+        let light = |found: Option<&Detection>, failures| super::light(found, &detect(failures, 1));
         assert_eq!(light(Some(&found(&[Pass, Pass], 0)), 3), Light::Green);
         assert_eq!(light(Some(&found(&[Pass, CouldNot], 0)), 3), Light::CouldNotCheck);
         assert_eq!(light(Some(&found(&[Fail, CouldNot], 2)), 3), Light::Amber);
         assert_eq!(light(Some(&found(&[Fail, Pass], 3)), 3), Light::Red);
         assert_eq!(light(Some(&found(&[], 3)), 3), Light::CouldNotCheck);
         assert_eq!(light(None, 3), Light::Checking);
+    }
+
+    #[test]
+    fn one_probe_is_not_believed_alone_where_two_are_wanted_and_evidence_never_decides() {
+        use Verdict::{CouldNot, Fail, Pass};
+        assert_eq!(light(Some(&found(&[Fail, Pass], 9)), &detect(3, 2)), Light::Amber);
+        assert_eq!(light(Some(&found(&[Fail, Fail], 3)), &detect(3, 2)), Light::Red);
+        let mut with = found(&[Pass, Fail], 3);
+        with.checked[1].evidence = true;
+        assert_eq!(light(Some(&with), &detect(1, 1)), Light::Green);
+        assert_eq!(figures(&with.checked).len(), 1);
+        with.checked[0].verdict = CouldNot;
+        assert_eq!(light(Some(&with), &detect(1, 1)), Light::CouldNotCheck);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::decide::{
     route::{self, Route},
 };
 use crate::model::case::{Body, Case};
+use crate::model::effect::CardKind;
 use crate::model::id::{CaseId, Ids};
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::Reply;
@@ -360,6 +361,7 @@ fn summary(case: &Case) -> Option<Open> {
         began: d.began,
         rto: d.objectives.rto,
         recovered: incident.recovered,
+        card: case.cards.get(&CardKind::Main).filter(|c| !c.ts.is_empty()).map(|c| c.ts.clone()),
         origins: incident.origins.clone(),
     })
 }

@@ -1,4 +1,174 @@
 //! Carrying out: takes a question, a job or a probe; gives what the target said. Knows nothing of
 //! chat, approvals or the store, and never decides whether something should be done.
 
+pub mod call;
+pub mod http;
+pub mod process;
+pub mod programs;
 pub mod sql;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::model::approval::TargetIdentity;
+use crate::model::ask::Deed;
+use crate::model::effect::{Guard, Job, Probe, Question};
+use crate::model::expect::Rows;
+use crate::model::outcome::{Checked, Ended, Outcome, Verdict};
+use crate::model::runbook::EffectClass;
+use http::Http;
+use programs::Programs;
+use sql::Sql;
+
+/// Between two looks at something that is to come true: gentle to a vendor's rate limit.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Every way to reach the targets of an installation.
+#[derive(Debug)]
+pub struct Executors {
+    pub sql: Sql,
+    pub http: Http,
+    pub programs: Programs,
+}
+
+/// What a question brought, before it is judged.
+enum Seen {
+    /// Whether the expectation holds, or why that cannot be told; and the figure.
+    Judged(Result<bool, String>, String),
+    /// The target could not be asked.
+    Dark(String),
+}
+
+impl Executors {
+    /// Asks a question until its expectation holds or `within` has passed.
+    pub async fn check(&self, q: &Question) -> Checked {
+        if matches!(q.deed, Deed::Sql(_)) {
+            return self.sql.check(q).await;
+        }
+        let until = Instant::now() + q.within.std();
+        loop {
+            let seen = match &q.deed {
+                Deed::Http(calls) => call::check(&self.http, q, calls).await,
+                Deed::Process(pipeline) => self.programs.check(q, pipeline).await,
+                Deed::Sql(_) => Seen::Dark("a statement is asked of a database".to_owned()),
+            };
+            let checked = judged(q, seen);
+            if checked.verdict == Verdict::Pass || Instant::now() + PAUSE > until {
+                return checked;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Lists what an action on `acts_on` would touch, and which system that is.
+    pub async fn preview(&self, q: &Question, acts_on: &str) -> Outcome {
+        if matches!(q.deed, Deed::Sql(_)) && q.target == acts_on {
+            return self.sql.preview(q).await;
+        }
+        let rows = match self.rows(q).await {
+            Ok(rows) => rows,
+            Err(why) => return Outcome::NoPreview { why },
+        };
+        match self.identity(acts_on) {
+            Ok(identity) => Outcome::Previewed { rows, identity },
+            Err(why) => Outcome::NoPreview { why },
+        }
+    }
+
+    /// Carries out a job and says how it ended and how certain that is. What may be done again is tried
+    /// again as often as the step says.
+    pub async fn run(&self, job: &Job) -> Ended {
+        let mut ended = self.once(job).await;
+        let Some(retry) = job.retry else { return ended };
+        for _ in 0..retry.times {
+            let failed = matches!(ended, Ended::NotStarted { .. } | Ended::Failed { .. });
+            if !failed || !matches!(job.effect, EffectClass::Observe | EffectClass::Idempotent) {
+                return ended;
+            }
+            sleep(retry.pause.std()).await;
+            ended = self.once(job).await;
+        }
+        ended
+    }
+
+    async fn once(&self, job: &Job) -> Ended {
+        if matches!(job.deed, Deed::Sql(_)) {
+            return self.sql.run(job).await;
+        }
+        if let Err(why) = self.still_so(job).await {
+            return Ended::NotStarted { why };
+        }
+        match &job.deed {
+            Deed::Http(calls) => call::run(&self.http, job, calls).await,
+            Deed::Process(pipeline) => self.programs.run(job, pipeline).await,
+            Deed::Sql(_) => Ended::NotStarted { why: "a statement is run by a database".to_owned() },
+        }
+    }
+
+    /// Finds out whether an interrupted job happened.
+    pub async fn probe(&self, p: &Probe) -> Outcome {
+        let question = match &p.question {
+            Some(q) if !p.ledger && !matches!(q.deed, Deed::Sql(_)) => q,
+            _ => return self.sql.probe(p).await,
+        };
+        let checked = self.check(question).await;
+        // That the effect is not visible does not yet mean that nothing was done.
+        let happened = (checked.verdict == Verdict::Pass).then_some(true);
+        Outcome::Probed { happened, figure: checked.figure }
+    }
+
+    async fn rows(&self, q: &Question) -> Result<Rows, String> {
+        match &q.deed {
+            Deed::Sql(_) => match self.sql.preview(q).await {
+                Outcome::Previewed { rows, .. } => Ok(rows),
+                Outcome::NoPreview { why } => Err(why),
+                _ => Err("the database gave no rows".to_owned()),
+            },
+            Deed::Http(calls) => call::rows(&self.http, q, calls).await,
+            Deed::Process(pipeline) => self.programs.rows(q, pipeline).await,
+        }
+    }
+
+    fn identity(&self, target: &str) -> Result<TargetIdentity, String> {
+        let known = self.http.identity(target).or_else(|| self.programs.identity(target));
+        known.ok_or_else(|| format!("target {target} is not configured"))
+    }
+
+    /// Asks the preview again: what was approved must still be what is there, on the same system.
+    async fn still_so(&self, job: &Job) -> Result<(), String> {
+        let now = self.identity(&job.target)?;
+        if job.identity.as_ref().is_some_and(|approved| *approved != now) {
+            return Err(format!("{} is another system now than the one approved; nothing was sent", job.target));
+        }
+        let Some(guard) = &job.guard else { return Ok(()) };
+        let rows = self.rows(&asking(job, guard)).await.map_err(|why| format!("nothing was sent: {why}"))?;
+        guard.broken_by(&rows).map_or(Ok(()), |why| Err(format!("refused: {why}")))
+    }
+}
+
+/// The guard as a question.
+fn asking(job: &Job, guard: &Guard) -> Question {
+    Question {
+        id: job.execution.clone(),
+        target: guard.target.clone(),
+        deed: guard.deed.clone(),
+        expect: crate::model::expect::Expect::default(),
+        figure: String::new(),
+        values: std::collections::BTreeMap::new(),
+        timeout: job.timeout,
+        within: crate::model::time::Span::default(),
+        cap: guard.cap,
+        sensitive: Vec::new(),
+        evidence: false,
+    }
+}
+
+fn judged(q: &Question, seen: Seen) -> Checked {
+    let (verdict, figure) = match seen {
+        Seen::Judged(Ok(true), figure) => (Verdict::Pass, figure),
+        Seen::Judged(Ok(false), figure) => (Verdict::Fail, figure),
+        Seen::Judged(Err(why), _) | Seen::Dark(why) => (Verdict::CouldNot, why),
+    };
+    Checked { id: q.id.clone(), verdict, figure, evidence: q.evidence }
+}

@@ -53,10 +53,11 @@ pub struct Alert {
 }
 
 /// Which alerts a runbook answers: the source, and labels that must all be equal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AlertMatch {
     pub source: String,
+    #[schemars(with = "BTreeMap<String, super::schema::Scalar>")]
     pub labels: BTreeMap<String, String>,
 }
 

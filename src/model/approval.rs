@@ -3,23 +3,37 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::ask::Deed;
 use super::expect::Rows;
 use super::id::ButtonId;
 use super::person::PersonId;
 use super::runbook::{EffectClass, Risk};
-use super::statement::Statement;
 use super::time::Millis;
 
-/// Which server a target really is, as the server itself says.
+/// Which system a target really is: a database as the server itself says, an HTTP target by its address, a
+/// set of programs by their files on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TargetIdentity {
-    /// PostgreSQL's system identifier.
+    /// PostgreSQL's system identifier; the address of an HTTP target; the programs' files.
     pub system: String,
     pub database: String,
     pub server: String,
+}
+
+impl TargetIdentity {
+    /// For people: the database and its server, or what stands for them.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match (self.database.is_empty(), self.server.is_empty()) {
+            (false, _) => format!("database {}, server {}", self.database, self.server),
+            (true, false) => format!("{} on {}", self.system, self.server),
+            (true, true) => self.system.clone(),
+        }
+    }
 }
 
 /// Everything an approval is about. Its canonical JSON is what the digest covers.
@@ -36,7 +50,7 @@ pub struct Action {
     pub effect: EffectClass,
     pub target: String,
     pub identity: TargetIdentity,
-    pub statement: Statement,
+    pub deed: Deed,
     pub values: BTreeMap<String, String>,
     /// What would be touched, as shown.
     pub preview: Rows,
@@ -73,7 +87,7 @@ impl ApprovalId {
 }
 
 /// One requirement: this many persons with this role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quorum {
     pub role: String,
@@ -81,7 +95,7 @@ pub struct Quorum {
 }
 
 /// Who must agree: all of these, each by others than the requester.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     pub all_of: Vec<Quorum>,

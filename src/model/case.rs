@@ -53,6 +53,9 @@ pub enum Body {
 pub struct Status {
     pub by: PersonId,
     pub channel: String,
+    /// The thread it was asked in, if it was.
+    #[serde(default)]
+    pub thread: Option<String>,
     pub asked: Millis,
     /// Runbook to its detection, once back.
     pub found: BTreeMap<String, Option<Detection>>,
@@ -112,10 +115,10 @@ impl Case {
             (Body::Empty, Event::Declared(declared)) => {
                 self.body = Body::Incident(Box::new(Incident::new(declared.clone(), at)))
             }
-            (Body::Empty, Event::StatusAsked { by, channel, scenarios, single }) => {
+            (Body::Empty, Event::StatusAsked { by, channel, scenarios, single, thread }) => {
                 let found = scenarios.iter().map(|s| (s.clone(), None)).collect();
-                let (by, channel, single) = (by.clone(), channel.clone(), *single);
-                self.body = Body::Check(Status { by, channel, asked: at, found, single });
+                let (by, channel, single, thread) = (by.clone(), channel.clone(), *single, thread.clone());
+                self.body = Body::Check(Status { by, channel, thread, asked: at, found, single });
             }
             (Body::Empty, Event::WatchOpened { runbook }) => {
                 self.body = Body::Watch(Watch { runbook: runbook.clone(), last: None })

@@ -7,12 +7,13 @@ use sha2::{Digest, Sha256};
 
 use super::alert::Opening;
 use super::approval::TargetIdentity;
+use super::ask::Deed;
 use super::expect::{Expect, Rows};
+use super::flow::Retry;
 use super::id::{ButtonId, CaseId, EffectKey};
 use super::message::Message;
 use super::person::Speaker;
 use super::runbook::{EffectClass, RowTolerance};
-use super::statement::Statement;
 use super::time::{Millis, Span};
 
 /// Which bulkhead an effect runs in; smaller is served first.
@@ -54,8 +55,8 @@ pub struct Effect {
 pub enum Act {
     /// Ask these questions; read only.
     Check(Vec<Question>),
-    /// List what an action would touch; read only.
-    Preview(Box<Question>),
+    /// List what an action on this target would touch; read only.
+    Preview(Box<Question>, String),
     /// Ask to start, and if allowed run exactly this.
     Start(Box<Job>),
     /// Find out whether an interrupted action happened.
@@ -63,7 +64,15 @@ pub enum Act {
     /// Bring a card up to date.
     Render(CardKind),
     /// A short message to one person in a channel.
-    Tell { to: Speaker, channel: String, reply: Option<String>, message: Message },
+    Tell {
+        to: Speaker,
+        channel: String,
+        reply: Option<String>,
+        /// The message in whose thread it is shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<String>,
+        message: Message,
+    },
     /// A form for one person; worthless after `by`. If it cannot be opened, the person is told in `channel`.
     Ask { to: Speaker, channel: String, trigger: String, by: Millis, form: AskForm },
     /// Open an alert's incident, or find the one that is there, and say which it is.
@@ -85,7 +94,7 @@ pub enum CardKind {
 pub struct Question {
     pub id: String,
     pub target: String,
-    pub statement: Statement,
+    pub deed: Deed,
     pub expect: Expect,
     pub figure: String,
     pub values: BTreeMap<String, String>,
@@ -93,9 +102,10 @@ pub struct Question {
     pub within: Span,
     pub cap: u64,
     pub sensitive: Vec<String>,
+    pub evidence: bool,
 }
 
-/// A changing (or observing) statement with everything that must still hold when it starts.
+/// Something to do with everything that must still hold when it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// The name in the target's ledger and in `application_name`.
@@ -104,12 +114,15 @@ pub struct Job {
     pub digest: String,
     pub target: String,
     pub effect: EffectClass,
-    pub statement: Statement,
+    pub deed: Deed,
     pub expect: Expect,
     pub timeout: Span,
     pub identity: Option<TargetIdentity>,
     pub guard: Option<Guard>,
     pub sensitive: Vec<String>,
+    /// Only for work that reads or may be done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 impl Job {
@@ -123,7 +136,8 @@ impl Job {
 /// The preview asked again just before the start, and what it must still say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Guard {
-    pub statement: Statement,
+    pub target: String,
+    pub deed: Deed,
     pub identity: Vec<String>,
     pub approved: Vec<BTreeMap<String, Option<String>>>,
     pub tolerance: RowTolerance,

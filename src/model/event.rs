@@ -33,6 +33,9 @@ pub enum Event {
         by: PersonId,
         channel: String,
         scenarios: Vec<String>,
+        /// The thread it was asked in, where the answer belongs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<String>,
         /// One scenario was asked for, with `detect`.
         #[serde(default)]
         single: bool,
@@ -197,6 +200,37 @@ pub enum Event {
         evidence: String,
         done: bool,
     },
+    /// Time passes until then at the latest.
+    WaitBegan {
+        step: String,
+        until: Millis,
+    },
+    WaitOver {
+        step: String,
+        ok: bool,
+        figures: Vec<String>,
+    },
+    ChoiceAsked {
+        step: String,
+        buttons: Vec<ButtonId>,
+    },
+    Chosen {
+        step: String,
+        by: PersonId,
+        label: String,
+    },
+    RunAborted {
+        by: PersonId,
+        why: String,
+    },
+    /// The run ended because another runbook goes on in its place.
+    RunHandedOver {
+        to: String,
+    },
+    UndoAsked {
+        step: String,
+        by: PersonId,
+    },
 }
 
 /// The opening of an incident.
@@ -269,6 +303,13 @@ impl Event {
             Event::SettleClaimed { .. } => "settle_claimed",
             Event::PersonAsked { .. } => "person_asked",
             Event::PersonDid { .. } => "person_did",
+            Event::WaitBegan { .. } => "wait_began",
+            Event::WaitOver { .. } => "wait_over",
+            Event::ChoiceAsked { .. } => "choice_asked",
+            Event::Chosen { .. } => "chosen",
+            Event::RunAborted { .. } => "run_aborted",
+            Event::RunHandedOver { .. } => "run_handed_over",
+            Event::UndoAsked { .. } => "undo_asked",
         }
     }
 }
@@ -306,7 +347,7 @@ mod tests {
             Event::ControlOpened,
             Event::RunVerifying,
             Event::WatchOpened { runbook: step() },
-            Event::StatusAsked { by: by(), channel: step(), scenarios: vec![], single: false },
+            Event::StatusAsked { by: by(), channel: step(), scenarios: vec![], single: false, thread: None },
             Event::Refused { who: step(), what: step(), why: step() },
             Event::Noted { by: by(), text: step() },
             Event::CardPosted { card: CardKind::Main, channel: step(), ts: step(), upto: 0 },
@@ -338,6 +379,13 @@ mod tests {
             Event::SettleClaimed { step: step(), by: by(), happened: true },
             Event::PersonAsked { step: step(), done: button(), cannot: button() },
             Event::PersonDid { step: step(), by: by(), evidence: step(), done: true },
+            Event::WaitBegan { step: step(), until: Millis(0) },
+            Event::WaitOver { step: step(), ok: true, figures: vec![] },
+            Event::ChoiceAsked { step: step(), buttons: vec![button()] },
+            Event::Chosen { step: step(), by: by(), label: step() },
+            Event::RunAborted { by: by(), why: step() },
+            Event::RunHandedOver { to: step() },
+            Event::UndoAsked { step: step(), by: by() },
         ];
         for event in all {
             assert_eq!(serde_json::to_value(&event).unwrap()["kind"], event.kind());

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::http::HttpExpect;
+use super::schema::Scalar;
 
 /// What came back from a query: column names and rows of text; `None` is SQL NULL.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,7 +51,7 @@ impl Rows {
 }
 
 /// What the rows of a query must be. All given parts must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// The target must answer at all: if it cannot be reached or refuses, that is a failure and no longer a
@@ -58,10 +62,16 @@ pub struct Expect {
     pub rows: Option<RowsExpect>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<ValueExpect>,
+    /// What the answer of an HTTP call must be; without it any 2xx is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<HttpExpect>,
+    /// The codes with which the last program may end; without it 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Vec<i32>>,
 }
 
 /// How many rows, and what every one of them must say.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RowsExpect {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,11 +82,12 @@ pub struct RowsExpect {
     pub exactly: Option<u64>,
     /// Column to the text each row must have there; booleans are `true` and `false`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub every: BTreeMap<String, String>,
 }
 
 /// Bounds on one number in the only row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ValueExpect {
     pub column: String,
@@ -98,6 +109,8 @@ impl Expect {
     pub fn ignores_rows(&self) -> bool {
         self.rows.as_ref().is_none_or(|r| *r == RowsExpect::default())
             && self.value.as_ref().is_none_or(|v| v.at_most.is_none() && v.at_least.is_none())
+            && self.answer.is_none()
+            && self.exit.is_none()
     }
 
     /// `Ok(true)` if the rows are as expected, `Ok(false)` if they are not, and an error if that

@@ -39,12 +39,19 @@ pub enum Input {
     Up { watch: String },
 }
 
-/// Where something was said; `reply` is a handle to a short-lived answer address kept in memory.
+/// Where something was said, and with it where the answer goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Place {
     pub channel: String,
+    /// A handle to a short-lived answer address kept in memory.
     #[serde(default)]
     pub reply: Option<String>,
+    /// The message whose thread it was said in, if it was.
+    #[serde(default)]
+    pub thread: Option<String>,
+    /// Said in a message to the bot: the request has no answer body, so the answer must be posted.
+    #[serde(default)]
+    pub mention: bool,
 }
 
 /// A pressed button: the id decides, the rest must match the store.

@@ -105,7 +105,12 @@ impl Incident {
                 self.forms.retain(|f| matches!(f.purpose, FormPurpose::Deny(_)));
                 self.person = Some((step.clone(), done.clone(), cannot.clone()));
             }
-            Event::PersonDid { .. } | Event::RunResumed { .. } => self.person = None,
+            Event::PersonDid { .. }
+            | Event::RunResumed { .. }
+            | Event::StepSkipped { .. }
+            | Event::RunAborted { .. } => {
+                self.person = None;
+            }
             Event::RunVerified { ok: true, .. } => self.recovered = Some(at),
             _ => {}
         }

@@ -3,19 +3,25 @@
 
 pub mod alert;
 pub mod approval;
+pub mod ask;
 pub mod case;
 pub mod command;
 pub mod effect;
 pub mod event;
 pub mod expect;
+pub mod flow;
+pub mod http;
 pub mod id;
 pub mod inbound;
 pub mod incident;
 pub mod message;
 pub mod outcome;
+pub mod param;
 pub mod person;
+pub mod process;
 pub mod run;
 pub mod runbook;
+pub mod schema;
 pub mod statement;
 pub mod time;
 pub mod world;

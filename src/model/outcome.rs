@@ -21,6 +21,9 @@ pub struct Checked {
     pub id: String,
     pub verdict: Verdict,
     pub figure: String,
+    /// It is shown and decides nothing.
+    #[serde(default)]
+    pub evidence: bool,
 }
 
 /// How an execution ended.

@@ -3,14 +3,18 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alert::{AlertGroup, AlertMatch};
+use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::expect::Expect;
+use super::flow::{Choose, OnFail, Parallel, Retry, Wait};
+pub use super::param::{Param, ParamType};
 use super::time::Span;
 
 /// One scenario as a file: how it is noticed, what is done, how success is proved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runbook {
     /// File name and command name.
@@ -42,7 +46,7 @@ pub struct Runbook {
 }
 
 /// The recovery objectives of a scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Objectives {
     pub rto: Span,
@@ -50,90 +54,36 @@ pub struct Objectives {
     pub mttr: Span,
 }
 
-/// A typed parameter with its bounds and, if it may be left out, its default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Param {
-    #[serde(rename = "type")]
-    pub kind: ParamType,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-}
-
-/// What a parameter may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ParamType {
-    Duration,
-    Integer,
-    Choice,
-}
-
-impl Param {
-    /// Reads a value, checks its bounds and gives the canonical text that is bound.
-    ///
-    /// # Errors
-    /// Names the parameter, what it got and what it takes.
-    pub fn read(&self, name: &str, text: &str) -> Result<String, String> {
-        match self.kind {
-            ParamType::Duration => self
-                .bounded(name, Span::parse(text).map_err(|e| format!("parameter `{name}`: {e}"))?, Span::parse)
-                .map(Span::exact),
-            ParamType::Integer => self
-                .bounded(name, whole(text).map_err(|e| format!("parameter `{name}`: {e}"))?, whole)
-                .map(|n| n.to_string()),
-            ParamType::Choice if self.values.iter().any(|v| v == text) => Ok(text.to_owned()),
-            ParamType::Choice => {
-                Err(format!("parameter `{name}` is `{text}`: choose one of {}", self.values.join(", ")))
-            }
-        }
-    }
-
-    fn bounded<T: PartialOrd>(
-        &self,
-        name: &str,
-        value: T,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<T, String> {
-        let low = self.min.as_deref().map(&read).transpose()?.is_some_and(|m| value < m);
-        let high = self.max.as_deref().map(&read).transpose()?.is_some_and(|m| value > m);
-        if low || high {
-            let (min, max) = (self.min.as_deref().unwrap_or("any"), self.max.as_deref().unwrap_or("any"));
-            return Err(format!("parameter `{name}` is outside its bounds: from {min} to {max}"));
-        }
-        Ok(value)
-    }
-}
-
-fn whole(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
-}
-
 /// How a scenario is noticed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Detect {
     /// How often the checks run by themselves.
     pub every: Span,
     /// Consecutive failures after which the scenario is suspected (red); fewer is amber.
     pub failures: u32,
+    /// How many different checks must fail at once for a failure to count; one by default.
+    #[serde(default = "one")]
+    pub probes: u32,
     pub checks: Vec<Check>,
 }
 
 /// A read-only question with an expectation and the figure that decided it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     pub id: String,
     pub target: String,
-    pub sql: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<HttpAsk>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<ProcessAsk>,
     pub expect: Expect,
+    /// Shown with the others and never decides: a vendor's status page lags behind.
+    #[serde(default)]
+    pub evidence: bool,
     /// Text with `{column}` and `{parameter}` placeholders filled from the first row.
     pub figure: String,
     #[serde(default = "five_seconds")]
@@ -143,12 +93,16 @@ pub struct Check {
     pub within: Span,
 }
 
+fn one() -> u32 {
+    1
+}
+
 fn five_seconds() -> Span {
     Span::seconds(5)
 }
 
 /// One unit of work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     pub id: String,
@@ -161,6 +115,11 @@ pub struct Step {
     /// Hard limit.
     #[serde(default = "two_minutes")]
     pub timeout: Span,
+    #[serde(default)]
+    pub on_fail: OnFail,
+    /// Only for work that reads or may be done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     #[serde(rename = "do")]
     pub work: Work,
 }
@@ -174,23 +133,38 @@ fn two_minutes() -> Span {
 }
 
 /// How a step is done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Work {
     /// One statement on a Postgres target.
-    Sql(Box<SqlWork>),
+    Sql(Box<Task>),
+    /// Calls to an HTTP target.
+    Http(Box<Task>),
+    /// Programs of a target on this machine.
+    Process(Box<Task>),
     /// A person does it and attaches evidence.
     Manual(ManualWork),
+    /// Time passes, or something comes true.
+    Wait(Box<Wait>),
+    /// A person says which way to go on.
+    Choose(Choose),
+    /// Questions asked together; their answers are shown and decide nothing.
+    Parallel(Parallel),
 }
 
-/// A statement, what it may touch, how it is proved and undone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Something a system does: what exactly, what it may touch, how it is proved and undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SqlWork {
+pub struct Task {
     pub target: String,
     pub effect: EffectClass,
     pub risk: Risk,
-    pub sql: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<HttpAsk>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<ProcessAsk>,
     #[serde(default)]
     pub expect: Expect,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,14 +175,44 @@ pub struct SqlWork {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Check>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undo: Option<String>,
+    pub undo: Option<Undo>,
     /// Columns whose values may hold customers' data.
     #[serde(default)]
     pub sensitive: Vec<String>,
 }
 
+/// How a step is taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Undo {
+    /// `none` with the reason, or what people do.
+    Told(String),
+    /// A step of its own, previewed and approved like any other.
+    Step(Box<UndoStep>),
+}
+
+/// The step that takes another one back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UndoStep {
+    pub title: String,
+    #[serde(rename = "do")]
+    pub work: Work,
+}
+
+impl Undo {
+    /// For the card of the approval.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Undo::Told(text) => text.clone(),
+            Undo::Step(step) => format!("/dr undo: {}", step.title),
+        }
+    }
+}
+
 /// What a person is asked to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ManualWork {
     pub ask: String,
@@ -217,10 +221,18 @@ pub struct ManualWork {
 }
 
 /// The list of what would be touched, shown before approval and pinned by it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preview {
-    pub sql: String,
+    /// Where to ask; the step's own target if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<HttpAsk>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<ProcessAsk>,
     /// Columns that must still be the same at the start; the rest may drift.
     pub identity: Vec<String>,
     pub tolerance: Tolerance,
@@ -237,14 +249,14 @@ fn hundred() -> u64 {
 }
 
 /// What may have changed between approval and start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tolerance {
     pub rows: RowTolerance,
 }
 
 /// `fewer`: rows that ended meanwhile are fine, new ones are not touched. `none`: exactly the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RowTolerance {
     Fewer,
@@ -252,11 +264,13 @@ pub enum RowTolerance {
 }
 
 /// What a failure in the middle means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EffectClass {
     /// Reads; may be repeated freely.
     Observe,
+    /// Carries a key or sets a state, so that doing it again changes nothing more.
+    Idempotent,
     /// One transaction with a ledger row in the target.
     Atomic,
     /// Anything else: starts at most once per approval; an ambiguous end is `unknown`.
@@ -264,7 +278,7 @@ pub enum EffectClass {
 }
 
 /// Who must agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
     Safe,
@@ -286,7 +300,7 @@ impl Risk {
 
 /// What all runbooks share: the list of scenarios, so that one without a file is told apart from one
 /// that is healthy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Shared {
     pub objectives: Objectives,
@@ -294,7 +308,7 @@ pub struct Shared {
 }
 
 /// One scenario of the source page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     pub id: String,
@@ -342,20 +356,35 @@ impl Catalog {
 }
 
 impl Loaded {
+    /// The values that are there without asking anybody: those of this installation and the file's.
+    #[must_use]
+    pub fn known(&self) -> BTreeMap<String, String> {
+        let value = |(name, param): (&String, &Param)| {
+            let text = self.defaults.get(name).or(param.default.as_ref())?;
+            Some((name.clone(), param.read(name, text).ok()?))
+        };
+        self.runbook.params.iter().filter_map(value).collect()
+    }
+
+    /// Refuses names that are no parameters.
+    ///
+    /// # Errors
+    /// Names the first one, and what there is.
+    pub fn only_known(&self, given: &BTreeMap<String, String>) -> Result<(), String> {
+        let params = &self.runbook.params;
+        let Some(odd) = given.keys().find(|k| !params.contains_key(*k)) else { return Ok(()) };
+        let known: Vec<_> = params.keys().map(String::as_str).collect();
+        let takes = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(format!("runbook `{}` has no parameter `{odd}`: it takes {takes}", self.runbook.runbook))
+    }
+
     /// The values of all parameters: the given ones checked, the others from their defaults.
     ///
     /// # Errors
     /// Names the first parameter that is unknown, missing or out of bounds.
     pub fn values(&self, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
+        self.only_known(given)?;
         let params = &self.runbook.params;
-        if let Some(odd) = given.keys().find(|k| !params.contains_key(*k)) {
-            let known: Vec<_> = params.keys().map(String::as_str).collect();
-            return Err(format!(
-                "runbook `{}` has no parameter `{odd}`: it takes {}",
-                self.runbook.runbook,
-                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-            ));
-        }
         params
             .iter()
             .map(|(name, param)| {
@@ -367,13 +396,73 @@ impl Loaded {
     }
 }
 
+impl Step {
+    /// The step that takes this one back, if it says how.
+    #[must_use]
+    pub fn taken_back(&self) -> Option<Step> {
+        let Some(Undo::Step(undo)) = self.work.task()?.undo.as_ref() else { return None };
+        Some(Step {
+            id: format!("undo-{}", self.id),
+            title: undo.title.clone(),
+            covers: Vec::new(),
+            budget: self.budget,
+            timeout: self.timeout,
+            on_fail: OnFail::Stop,
+            retry: None,
+            work: undo.work.clone(),
+        })
+    }
+}
+
 impl Work {
     /// Who must agree before this work starts.
     #[must_use]
     pub fn risk(&self) -> Risk {
+        self.task().map_or(Risk::Safe, |t| t.risk)
+    }
+
+    /// What a system does in this step, unless a person does it.
+    #[must_use]
+    pub fn task(&self) -> Option<&Task> {
         match self {
-            Work::Sql(sql) => sql.risk,
-            Work::Manual(_) => Risk::Safe,
+            Work::Sql(task) | Work::Http(task) | Work::Process(task) => Some(task),
+            Work::Manual(_) | Work::Wait(_) | Work::Choose(_) | Work::Parallel(_) => None,
         }
+    }
+}
+
+impl Check {
+    /// What it asks.
+    ///
+    /// # Errors
+    /// Not exactly one way is given.
+    pub fn ask(&self) -> Result<Ask<'_>, String> {
+        Ask::one(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref())
+    }
+}
+
+impl Task {
+    /// What it does.
+    ///
+    /// # Errors
+    /// Not exactly one way is given.
+    pub fn ask(&self) -> Result<Ask<'_>, String> {
+        Ask::one(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref())
+    }
+
+    /// Whether it only reads.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        self.effect == EffectClass::Observe
+    }
+}
+
+impl Preview {
+    /// What it asks.
+    ///
+    /// # Errors
+    /// Not exactly one way is given.
+    pub fn ask(&self) -> Result<Ask<'_>, String> {
+        Ask::one(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref())
     }
 }

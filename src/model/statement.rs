@@ -121,6 +121,16 @@ fn dollar_quoted(rest: &[char]) -> usize {
     body.windows(tag.len()).position(|w| w == tag).map_or(rest.len(), |at| at + 2 * tag.len())
 }
 
+/// The names in `{name}` of a piece of plain text, in order; braces around anything but a name are text.
+#[must_use]
+pub fn names(text: &str) -> Vec<String> {
+    let pieces = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+    pieces
+        .filter(|n| n.starts_with(|c: char| c.is_ascii_lowercase()) && n.chars().all(is_name))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Fills `{name}` in a piece of plain text, once: what a value contains stays as it is.
 #[must_use]
 pub fn fill(text: &str, values: &BTreeMap<String, String>) -> String {

@@ -25,6 +25,9 @@ pub struct Open {
     pub began: Millis,
     pub rto: Span,
     pub recovered: Option<Millis>,
+    /// The message of its main card, once that stands: what is said in its thread is about it.
+    #[serde(default)]
+    pub card: Option<String>,
     /// The alerts it belongs to.
     #[serde(default)]
     pub origins: Vec<Origin>,

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::near::nearest;
+use super::lint::{asks, leads_to, lint};
 use super::yaml::read_shown;
-use crate::model::alert::SOURCES;
-use crate::model::runbook::{Catalog, Check, EffectClass, Loaded, Param, Risk, Runbook, Shared, SqlWork, Step, Work};
-use crate::model::statement::placeholders;
+use crate::model::ask::Ask;
+use crate::model::runbook::{Catalog, Loaded, Runbook, Shared};
 
 /// Version of the file format; part of what a run pins.
 const SCHEMA: &str = "1";
@@ -20,12 +19,24 @@ pub const SHARED: &str = "_shared.yaml";
 /// What this installation adds to the files.
 #[derive(Debug, Default, Clone)]
 pub struct Site {
-    /// Target name to whether it has an operator role.
-    pub targets: BTreeMap<String, bool>,
+    /// The configured targets.
+    pub targets: BTreeMap<String, TargetKind>,
     /// Runbook to parameter values that replace defaults.
     pub parameters: BTreeMap<String, BTreeMap<String, String>>,
     /// False lints files only: unknown targets are then no fault.
     pub configured: bool,
+}
+
+/// What a configured target is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetKind {
+    Sql {
+        /// Whether it has a role that may change something.
+        operator: bool,
+    },
+    Http,
+    /// These programs, by the names that runbooks use.
+    Programs(BTreeSet<String>),
 }
 
 /// Loads a catalog from file names and texts.
@@ -52,6 +63,12 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
         }
     }
     faults.extend(clashes(&runbooks, files));
+    for loaded in runbooks.values() {
+        let known = |name: &&String| !runbooks.contains_key(*name) && !scenario(shared.as_ref(), name);
+        faults.extend(leads_to(&loaded.runbook).filter(known).map(|name| {
+            format!("{}.yaml: a choice leads to runbook `{name}`, which does not exist", loaded.runbook.runbook)
+        }));
+    }
     faults.extend(rivals(&runbooks, files));
     for name in site.parameters.keys().filter(|n| !runbooks.contains_key(*n)) {
         faults.push(format!("configuration: runbooks.parameters names `{name}`, which is no runbook in the folder"));
@@ -60,6 +77,11 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
         Some(shared) if faults.is_empty() => Ok(Catalog { shared, runbooks }),
         _ => Err(faults),
     }
+}
+
+/// Whether a scenario without a file of its own is meant: it is shown as not configured.
+fn scenario(shared: Option<&Shared>, name: &str) -> bool {
+    shared.is_some_and(|s| s.scenarios.iter().any(|s| s.runbook == name))
 }
 
 /// An empty file's fault needs to say what belongs into it.
@@ -79,37 +101,44 @@ fn closure(text: &str, shared: &str) -> String {
 fn settle(runbook: Runbook, closure: String, site: &Site) -> (Loaded, Option<String>) {
     let name = runbook.runbook.clone();
     let defaults = site.parameters.get(&name).cloned().unwrap_or_default();
-    let used = targets(&runbook);
-    let missing: Vec<_> =
-        used.iter().filter(|(t, _)| !site.targets.contains_key(*t)).map(|(t, _)| format!("`{t}`")).collect();
-    let unarmed: Vec<_> = used
-        .iter()
-        .filter(|(t, operator)| **operator && site.targets.get(*t) == Some(&false))
-        .map(|(t, _)| format!("`{t}`"))
-        .collect();
-    let unusable = match (site.configured, missing.is_empty(), unarmed.is_empty()) {
-        (true, false, _) => Some(format!("target {} is not in the configuration", missing.join(", "))),
-        (true, true, false) => Some(format!("target {} has no operator role in the configuration", unarmed.join(", "))),
-        _ => None,
-    };
-    let loaded = Loaded { closure, runbook, defaults, unusable };
-    // As if they were given in chat, so that a name which is no parameter is noticed.
-    let fault = loaded.values(&loaded.defaults).err().filter(|_| !loaded.defaults.is_empty());
+    let mut loaded = Loaded { closure, runbook, defaults, unusable: None };
+    if site.configured {
+        loaded.unusable = unusable(&loaded.runbook, site).or_else(|| blind(&loaded));
+    }
+    let wrong = |(param, value): (&String, &String)| loaded.runbook.params.get(param)?.read(param, value).err();
+    let fault = loaded.only_known(&loaded.defaults).err().or_else(|| loaded.defaults.iter().find_map(wrong));
     (loaded, fault.map(|e| format!("configured parameters: {e}")))
 }
 
-/// Target name to whether the operator role is needed there.
-fn targets(runbook: &Runbook) -> BTreeMap<String, bool> {
-    let checks = runbook.detect.checks.iter().chain(&runbook.verify).map(|c| (c.target.clone(), false));
-    let steps = runbook.steps.iter().filter_map(|s| match &s.work {
-        Work::Sql(w) => Some((w.target.clone(), w.effect != EffectClass::Observe)),
-        Work::Manual(_) => None,
-    });
-    let mut all = BTreeMap::new();
-    for (target, operator) in checks.chain(steps) {
-        *all.entry(target).or_insert(false) |= operator;
+/// Why the detection could never run by itself: it needs a value that nobody has given.
+fn blind(loaded: &Loaded) -> Option<String> {
+    let known = loaded.known();
+    let checks = loaded.runbook.detect.checks.iter().filter_map(|c| c.ask().ok());
+    let missing = checks.flat_map(|a| a.placeholders()).find(|p| !known.contains_key(p))?;
+    Some(format!("its detection needs a value for `{missing}` under runbooks.parameters in the configuration"))
+}
+
+/// Why this installation cannot run the runbook: targets that are missing or of another kind.
+fn unusable(runbook: &Runbook, site: &Site) -> Option<String> {
+    let mut why = BTreeSet::new();
+    for (target, ask, changes) in asks(runbook) {
+        let fault = match (site.targets.get(target), ask) {
+            (None, _) => Some(format!("target `{target}` is not in the configuration")),
+            (Some(TargetKind::Sql { operator: false }), Ask::Sql(_)) if changes => {
+                Some(format!("target `{target}` has no operator role in the configuration"))
+            }
+            (Some(TargetKind::Sql { .. }), Ask::Sql(_)) | (Some(TargetKind::Http), Ask::Http(_)) => None,
+            (Some(TargetKind::Programs(known)), Ask::Process(run)) => {
+                let unknown = run.pipe.iter().filter_map(|p| p.first()).find(|p| !known.contains(*p));
+                unknown.map(|p| format!("target `{target}` does not declare the program `{p}`"))
+            }
+            (Some(_), Ask::Sql(_)) => Some(format!("target `{target}` is no database")),
+            (Some(_), Ask::Http(_)) => Some(format!("target `{target}` has no `base` address for calls")),
+            (Some(_), Ask::Process(_)) => Some(format!("target `{target}` declares no programs")),
+        };
+        why.extend(fault);
     }
-    all
+    (!why.is_empty()).then(|| why.into_iter().collect::<Vec<_>>().join("; "))
 }
 
 /// Names and aliases that two runbooks claim. A runbook's own name comes before anybody's alias.
@@ -149,7 +178,7 @@ fn rivals(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>)
 }
 
 /// Where the last of the needles stands, each looked for behind the one before, as `file: line N column M`.
-fn place(file: &str, text: &str, needles: &[&str]) -> String {
+pub(super) fn place(file: &str, text: &str, needles: &[&str]) -> String {
     let mut found = None;
     for needle in needles {
         let from = found.map_or(0, |at| at + 1);
@@ -174,152 +203,4 @@ fn seek(text: &str, from: usize, needle: &str) -> Option<usize> {
             && ends(before.chars().next_back(), needle.chars().next())
             && ends(needle.chars().next_back(), after.chars().next())
     })
-}
-
-/// Everything about one file that is well formed but not safe or not sensible.
-fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut fault = |needle: &str, what: String| faults.push(format!("{}: {what}", place(file, text, &[needle])));
-    if file != format!("{}.yaml", runbook.runbook) {
-        fault("runbook:", format!("`runbook: {}` must be the file's name without .yaml", runbook.runbook));
-    }
-    if !(1..=3).contains(&runbook.tier) {
-        fault("tier:", format!("tier {} does not exist: 1 is restored first, 3 last", runbook.tier));
-    }
-    if runbook.detect.failures == 0 || runbook.detect.checks.is_empty() {
-        fault("detect:", "detection needs at least one check and `failures` of at least 1".into());
-    }
-    if runbook.steps.is_empty() || runbook.verify.is_empty() {
-        fault("runbook:", "a runbook needs at least one step, and `verify` checks that prove the recovery".into());
-    }
-    for rule in &runbook.alerts {
-        if !SOURCES.contains(&rule.source.as_str()) {
-            let what = format!("there is no alert source `{}`: known are {}", rule.source, SOURCES.join(", "));
-            fault("alerts:", what);
-        }
-        if rule.labels.is_empty() {
-            fault("alerts:", "an alert rule without labels would answer every alert: name at least `alertname`".into());
-        }
-    }
-    for (name, param) in &runbook.params {
-        if let Err(e) = sound(name, param) {
-            faults.push(format!("{}: {e}", place(file, text, &["params:", &format!("{name}:")])));
-        }
-    }
-    let mut ids = BTreeSet::new();
-    for step in &runbook.steps {
-        if !ids.insert(&step.id) {
-            let id = format!("id: {}", step.id);
-            faults.push(format!(
-                "{}: step `{}` exists twice: give each its own id",
-                place(file, text, &["steps:", &id, &id]),
-                step.id
-            ));
-        }
-    }
-    let names: BTreeSet<&str> = runbook.params.keys().map(String::as_str).collect();
-    let mut used = BTreeSet::new();
-    for (where_, what) in statements(runbook, &names, &mut used).into_iter().chain(steps(&runbook.steps)) {
-        let needles: Vec<&str> = where_.iter().map(String::as_str).collect();
-        faults.push(format!("{}: {what}", place(file, text, &needles)));
-    }
-    for name in names.iter().filter(|n| !used.contains(**n)) {
-        faults.push(format!(
-            "{}: parameter `{name}` is used by no statement: remove it",
-            place(file, text, &["params:", &format!("{name}:")])
-        ));
-    }
-    faults
-}
-
-fn sound(name: &str, param: &Param) -> Result<(), String> {
-    for bound in [&param.default, &param.min, &param.max].into_iter().flatten() {
-        param.read(name, bound)?;
-    }
-    Ok(())
-}
-
-/// What to look for, one behind the other, to find the place of a fault; and the fault.
-type Fault = (Vec<String>, String);
-
-/// Every `:placeholder` must be a parameter (or `approved`, behind a preview) and every check needs an
-/// expectation.
-fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<String>) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut unbound = |at: &str, sql: &str, approved: bool| {
-        for p in placeholders(sql) {
-            if !(names.contains(p.as_str()) || approved && p == "approved") {
-                let near =
-                    nearest(&p, names.iter().copied()).map_or(String::new(), |n| format!("did you mean `{n}`? Or "));
-                let what = format!("`:{p}` in `{at}` is no parameter: {near}declare it under `params`");
-                faults.push((vec![at.to_owned(), format!(":{p}")], what));
-            }
-            used.insert(p);
-        }
-    };
-    let mut all: Vec<(&Check, bool)> =
-        runbook.detect.checks.iter().chain(&runbook.verify).map(|c| (c, false)).collect();
-    for step in &runbook.steps {
-        if let Work::Sql(w) = &step.work {
-            let preview = w.preview.is_some();
-            unbound(&format!("id: {}", step.id), &w.sql, preview);
-            if let Some(p) = &w.preview {
-                unbound(&format!("id: {}", step.id), &p.sql, false);
-            }
-            all.extend(w.verify.iter().chain(&w.probe).map(|c| (c, preview)));
-        }
-    }
-    for (check, approved) in &all {
-        unbound(&format!("id: {}", check.id), &check.sql, *approved);
-    }
-    for probe in runbook.steps.iter().filter_map(|s| match &s.work {
-        Work::Sql(w) => w.probe.as_ref(),
-        Work::Manual(_) => None,
-    }) {
-        if probe.expect.reachable && probe.expect.ignores_rows() {
-            let what = format!("probe `{}` must look at an answer: being reachable proves no effect", probe.id);
-            faults.push((vec![format!("id: {}", probe.id)], what));
-        }
-    }
-    for (check, _) in all.iter().filter(|(c, _)| c.expect.is_empty()) {
-        faults.push((
-            vec![format!("id: {}", check.id)],
-            format!("check `{}` expects nothing, so it could never fail: add `expect`", check.id),
-        ));
-    }
-    faults
-}
-
-fn steps(list: &[Step]) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for step in list {
-        let Work::Sql(w) = &step.work else { continue };
-        let at = vec!["steps:".to_owned(), format!("id: {}", step.id)];
-        let lacks = match w.effect {
-            EffectClass::Observe if w.risk != Risk::Safe => Some("reads only, so its risk must be `safe`".to_owned()),
-            EffectClass::Observe => None,
-            EffectClass::Atomic | EffectClass::Once => missing_in_change(w),
-        };
-        faults.extend(lacks.map(|l| (at, format!("step `{}` {l}", step.id))));
-    }
-    faults
-}
-
-fn missing_in_change(w: &SqlWork) -> Option<String> {
-    let lack = |what: &str| Some(format!("changes something and must {what}"));
-    match w {
-        w if w.risk == Risk::Safe => lack("say `risk: disruptive` or `risk: destructive`"),
-        w if w.preview.is_none() => lack("have a `preview` that lists what it would touch"),
-        w if w.preview.as_ref().is_some_and(|p| p.identity.is_empty()) => lack("name the preview's `identity` columns"),
-        w if w.verify.is_empty() => lack("have `verify` checks"),
-        w if w.undo.is_none() => lack("say how it is undone, or `undo: none` with the reason"),
-        w if !placeholders(&w.sql).iter().any(|p| p == "approved") => {
-            lack("join `:approved`, so that it touches the approved rows and no others")
-        }
-        w => w
-            .preview
-            .as_ref()
-            .and_then(|p| p.identity.iter().find(|i| p.sensitive.contains(i)))
-            .and_then(|i| lack(&format!("not mask `{i}`, which is an identity column"))),
-    }
 }

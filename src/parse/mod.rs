@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod catalog;
+mod lint;
 mod near;
 pub mod slack;
 pub mod slash;

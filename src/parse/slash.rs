@@ -115,7 +115,11 @@ fn build(name: &str, got: Got) -> Result<Command, String> {
         "declare" => Command::Declare { title: take() },
         "run" => Command::Run { runbook: take(), given: pairs },
         "show" => Command::Show { step: Some(take()).filter(|s| !s.is_empty()) },
-        "next" => Command::Next,
+        "next" => Command::Next { choice: choice(&take())? },
+        "withdraw" => Command::Withdraw { id: take() },
+        "skip" => Command::Skip { step: take(), reason: take() },
+        "abort" => Command::Abort { reason: take() },
+        "undo" => Command::Undo { step: Some(take()).filter(|s| !s.is_empty()) },
         "approve" => Command::Approve { id: take() },
         "deny" => Command::Deny { id: take(), reason: take() },
         "done" => Command::Done { step: take(), evidence: take() },
@@ -133,6 +137,15 @@ fn build(name: &str, got: Got) -> Result<Command, String> {
         }
         other => return Err(unknown(other)),
     })
+}
+
+/// The number of a choice, from 1.
+fn choice(word: &str) -> Result<Option<usize>, String> {
+    match word.parse() {
+        _ if word.is_empty() => Ok(None),
+        Ok(n) if n > 0 => Ok(Some(n)),
+        _ => Err(format!("`{word}` is not the number of a choice, such as 1. Usage: /dr next [CHOICE]")),
+    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub struct Wiring {
     pub runbooks: PathBuf,
     /// Runbook, parameter, value.
     pub parameters: Vec<(String, String, String)>,
+    /// Lines for more targets, such as `api: { base: "http://127.0.0.1:1/", allow_private: true }`.
+    pub more_targets: Vec<String>,
     /// More lines for the end of the file.
     pub more: String,
 }
@@ -60,11 +62,14 @@ impl Wiring {
                 quote(account)
             );
         }
-        if !self.targets.is_empty() {
+        if !self.targets.is_empty() || !self.more_targets.is_empty() {
             y.push_str("targets:\n");
         }
         for (name, observer, operator) in &self.targets {
             let _ = writeln!(y, "  {name}: {{ observer: {}, operator: {} }}", quote(observer), quote(operator));
+        }
+        for line in &self.more_targets {
+            let _ = writeln!(y, "  {line}");
         }
         let _ = writeln!(y, "runbooks:\n  folder: {}", quote(&self.runbooks.display().to_string()));
         if !self.parameters.is_empty() {

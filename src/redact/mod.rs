@@ -38,6 +38,12 @@ impl Redactor {
         Redactor { needles }
     }
 
+    /// Bytes of the longest thing that is looked for.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.needles.first().map_or(0, String::len)
+    }
+
     /// The text with every known secret replaced.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
@@ -58,7 +64,7 @@ impl Redactor {
             Input::Said { said: Ok(asked), .. } => match &mut asked.command {
                 Command::Note { text } => fix(text),
                 Command::Declare { title } => fix(title),
-                Command::Deny { reason, .. } => fix(reason),
+                Command::Deny { reason, .. } | Command::Skip { reason, .. } | Command::Abort { reason } => fix(reason),
                 Command::Done { evidence, .. } => fix(evidence),
                 _ => {}
             },

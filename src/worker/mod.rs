@@ -17,7 +17,7 @@ use tracing::{error, warn};
 
 use crate::clock;
 use crate::engine::Engine;
-use crate::execute::sql::Sql;
+use crate::execute::Executors;
 use crate::model::effect::{Act, Lane};
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::Reply;
@@ -41,7 +41,7 @@ const PACE: Duration = Duration::from_millis(5);
 pub struct Worker {
     pub engine: Engine,
     pub store: Store,
-    pub sql: Arc<Sql>,
+    pub execute: Arc<Executors>,
     pub slack: Arc<SlackClient>,
     pub gate: Gate,
     pub replies: Arc<Replies>,
@@ -175,12 +175,12 @@ async fn handle(worker: &Arc<Worker>, effect: &Leased) {
 async fn act(worker: &Worker, effect: &Leased) -> Left {
     match &effect.act {
         Act::Check(questions) => steps::check(worker, questions).await,
-        Act::Preview(question) => steps::preview(worker, question).await,
+        Act::Preview(question, acts_on) => steps::preview(worker, question, acts_on).await,
         Act::Start(job) => steps::start(worker, effect, job).await,
-        Act::Probe(probe) => Left::Outcome(worker.sql.probe(probe).await),
+        Act::Probe(probe) => Left::Outcome(worker.execute.probe(probe).await),
         Act::Render(card) => chat::render(worker, effect, *card).await,
-        Act::Tell { to, channel, reply, message } => {
-            chat::tell(worker, effect, (to, channel, reply.as_deref()), message).await
+        Act::Tell { to, channel, reply, thread, message } => {
+            chat::tell(worker, effect, (to, reply.as_deref()), (channel, thread.as_deref()), message).await
         }
         Act::Ask { to, channel, trigger, by, form } => chat::ask(worker, (to, channel), (trigger, *by), form).await,
         Act::Open(opening) => match submit(worker, effect, "open", Input::Opening((**opening).clone())).await {

@@ -16,11 +16,11 @@ use crate::persist::Leased;
 const START_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) async fn check(worker: &Worker, questions: &[Question]) -> Left {
-    Left::Outcome(Outcome::Checked(join_all(questions.iter().map(|q| worker.sql.check(q))).await))
+    Left::Outcome(Outcome::Checked(join_all(questions.iter().map(|q| worker.execute.check(q))).await))
 }
 
-pub(super) async fn preview(worker: &Worker, question: &Question) -> Left {
-    let mut outcome = worker.sql.preview(question).await;
+pub(super) async fn preview(worker: &Worker, question: &Question, acts_on: &str) -> Left {
+    let mut outcome = worker.execute.preview(question, acts_on).await;
     worker.engine.redactor().outcome(&mut outcome, &question.sensitive);
     Left::Outcome(outcome)
 }
@@ -37,7 +37,7 @@ pub(super) async fn start(worker: &Worker, effect: &Leased, job: &Job) -> Left {
     };
     match submit(worker, effect, "start", input).await {
         Reply::Go if asked.elapsed() <= START_WITHIN => {
-            let ended = worker.sql.run(job).await;
+            let ended = worker.execute.run(job).await;
             let mut outcome = Outcome::Ended(ended);
             worker.engine.redactor().outcome(&mut outcome, &job.sensitive);
             Left::Outcome(outcome)

@@ -85,7 +85,7 @@ async fn denying_takes_a_reason() {
     // It is asked again, and this time the requester withdraws by text.
     world.say("alice", "next").await;
     let again = world.see(|t| t.contains("INC-1") && t.contains("Exactly this runs")).await;
-    let id = id_of(&again);
+    let id = crate::world::approval_id(&again);
     assert!(world.say("alice", &format!("deny {id} not needed any more")).await.contains("You stopped"));
     assert!(world.say("bob", &format!("approve {id}")).await.contains("Already decided"));
     assert!(world.say("bob", &format!("verify {id}")).await.contains("denied"));
@@ -158,11 +158,4 @@ async fn a_changed_runbook_voids_what_is_open() {
     assert!(buttons(&void).is_empty());
     assert_eq!(ran(&world), 0);
     world.finish();
-}
-
-/// The approval id on a card.
-fn id_of(card: &Message) -> String {
-    let text = plain_text(card);
-    let at = text.find("/dr approve ").expect("the id stands on the card") + "/dr approve ".len();
-    text[at..].chars().take(12).collect()
 }

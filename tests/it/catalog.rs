@@ -101,7 +101,7 @@ const VALUES: &[Case] = &[
     ("at_most: 1, every", "at_most: yes, every", &["line 40", "whole number"]),
     ("failures: 1", "failures: -1", &["line 11", "column 13"]),
     ("failures: 1", "failures: 0", &["line 9", "`failures` of at least 1"]),
-    ("type: duration", "type: time", &["line 8", "`time`", "`duration`"]),
+    ("type: duration", "type: interval", &["line 8", "`interval`", "`duration`"]),
     ("effect: once", "effect: twice", &["line 29", "`twice`", "`once`"]),
     ("risk: disruptive", "risk: disruptiv", &["line 30", "did you mean `disruptive`"]),
     ("{ rows: fewer }", "{ rows: more }", &["line 34", "`more`", "`fewer`"]),

@@ -35,6 +35,8 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
         ("alertmanager-tokens", "a-token-that-is-new\na-token-that-is-old\n"),
         ("main-db-observer", "postgres://drbot_observer:a@db.example/app\n"),
         ("main-db-operator", "postgres://drbot_operator:b@db.example/app\n"),
+        ("data-api-key", "sb_publishable_0123456789\n"),
+        ("supabase-token", "Bearer sbp_0123456789\n"),
     ];
     for (name, text) in secrets {
         fs::write(folder.0.join("secrets").join(name), text).unwrap();
@@ -154,7 +156,10 @@ fn all_mistakes_come_at_once() {
 fn the_slack_app_asks_for_little() {
     let scopes: Vec<&str> =
         MANIFEST.split("bot:\n").nth(1).unwrap().lines().map_while(|l| l.trim().strip_prefix("- ")).collect();
-    assert_eq!(scopes, ["commands", "chat:write", "channels:history", "groups:history", "metadata.message:read"]);
+    assert_eq!(
+        scopes,
+        ["commands", "app_mentions:read", "chat:write", "channels:history", "groups:history", "metadata.message:read"]
+    );
     let routes = include_str!("../../src/webhook.rs");
     for url in MANIFEST.lines().filter_map(|l| l.split_once("example.com/")).map(|(_, path)| path) {
         assert!(routes.contains(&format!("\"/{url}\"")), "{url} is no route");

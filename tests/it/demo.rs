@@ -81,7 +81,7 @@ async fn a_changed_statement_is_refused() {
             "Sabotage: statement.",
             "ok    the sabotage is done: the stored statement was changed",
             "ok    by the database's log nothing ran",
-            "refused as demanded: the statement to run is not the one that was approved; nothing ran.",
+            "refused as demanded: what would run is not what was approved; nothing ran.",
             " passed, 0 failed, in ",
         ],
     );

@@ -15,7 +15,7 @@ use drbot::model::time::Span;
 use drbot::practice::scratch::{BOOKING, PASSWORD, Scratch, Stop};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Folder, Lab, TARGET, job, previewed, question, refused, statement, targets};
+use crate::support::{Folder, Lab, TARGET, deed, job, previewed, question, refused, targets};
 
 /// Type and value; each is decoded, compared with the server's own text, bound back and compared.
 const VALUES: &[(&str, &str)] = &[
@@ -133,7 +133,7 @@ async fn verdicts_name_their_figure_or_their_reason() {
     q.sensitive = vec!["email".into()];
     let checked = lab.sql.check(&q).await;
     assert_eq!((checked.verdict, checked.figure.as_str()), (Verdict::Pass, "400 bookings of (hidden), limit 5m"));
-    q.statement = statement("select 1 as n", &[]);
+    q.deed = deed("select 1 as n", &[]);
     assert_eq!(lab.sql.check(&q).await.verdict, Verdict::Fail);
     // Rows that a policy hides must not look like no rows.
     lab.admin("ALTER TABLE calendars ENABLE ROW LEVEL SECURITY").await;
@@ -144,7 +144,7 @@ async fn verdicts_name_their_figure_or_their_reason() {
         ("select n from gone", "42P01"),
         ("select count(*) as n from pg_sleep(30)", "57014"),
     ] {
-        q.statement = statement(sql, &[]);
+        q.deed = deed(sql, &[]);
         q.timeout = Span(300);
         let checked = lab.sql.check(&q).await;
         assert_eq!(checked.verdict, Verdict::CouldNot, "{sql}");
@@ -178,7 +178,7 @@ async fn an_unreachable_server_is_a_failure_and_a_wrong_setting_is_not() {
         assert!(checked.figure.contains(reason), "{reason}: {}", checked.figure);
     }
     let slow = Question { timeout: Span(300), ..q.clone() };
-    let slow = Question { statement: statement("select 1 as ok from pg_sleep(30)", &[]), ..slow };
+    let slow = Question { deed: deed("select 1 as ok from pg_sleep(30)", &[]), ..slow };
     assert_eq!(lab.sql.check(&slow).await.verdict, Verdict::CouldNot, "a slow statement is no outage");
 
     let url = || lab.scratch.url("drbot_observer", PASSWORD, BOOKING);

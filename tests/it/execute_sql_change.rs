@@ -10,12 +10,19 @@ use drbot::model::runbook::{EffectClass, RowTolerance};
 use drbot::model::time::Span;
 use drbot::practice::scratch::{BOOKING, PASSWORD, Stop};
 
-use crate::support::{Lab, TARGET, job, question, refused, statement};
+use crate::support::{Lab, TARGET, deed, job, question, refused};
 
 fn guard(sql: &str, approved: &[&str], tolerance: RowTolerance) -> Option<Guard> {
     let one = |id: &&str| [("id".to_owned(), Some((*id).to_owned()))].into();
     let approved = approved.iter().map(one).collect();
-    Some(Guard { statement: statement(sql, &[]), identity: vec!["id".into()], approved, tolerance, cap: 100 })
+    Some(Guard {
+        target: TARGET.into(),
+        deed: deed(sql, &[]),
+        identity: vec!["id".into()],
+        approved,
+        tolerance,
+        cap: 100,
+    })
 }
 
 const TOUCH: &str = "update bookings set status = 'cancelled' where id in (3, 6) returning id";
@@ -85,7 +92,7 @@ async fn an_atomic_step_commits_with_its_ledger_row_or_not_at_all() {
     );
 
     step.expect = rows_exactly(2);
-    step.statement = statement("update bookings set status = 'cancelled' where id in (3, 6)", &[]);
+    step.deed = deed("update bookings set status = 'cancelled' where id in (3, 6)", &[]);
     assert!(matches!(lab.sql.run(&step).await, Ended::Done { rows } if rows.count() == 2));
     assert_eq!(
         lab.value("select digest from drbot.ledger where execution_id = 'INC-1/atomic/1'").await,

@@ -63,7 +63,7 @@ impl Story {
     }
 
     fn say(&mut self, by: usize, command: Command) -> String {
-        let place = Place { channel: "C1".into(), reply: None };
+        let place = Place { channel: "C1".into(), ..Place::default() };
         let input = Input::Said { by: speaker(by), place, said: Ok(Asked { incident: None, command }) };
         match self.go(&input) {
             Some(Reply::Private(message)) => text(&message),
@@ -94,7 +94,7 @@ impl Story {
     }
 
     fn pass(&mut self, kind: &str) {
-        let one = Checked { id: "n".into(), verdict: Verdict::Pass, figure: "0 left".into() };
+        let one = Checked { id: "n".into(), verdict: Verdict::Pass, figure: "0 left".into(), evidence: false };
         self.came(kind, Outcome::Checked(vec![one]));
     }
 
@@ -164,7 +164,7 @@ fn the_card_of_manual_work_and_of_recovery() {
     insta::assert_snapshot!("card_manual", s.card("inc-1"));
     s.say(BOB, Command::Declare { title: "quick".into() });
     let run = Command::Run { runbook: "quick".into(), given: BTreeMap::new() };
-    let place = Place { channel: "C1".into(), reply: None };
+    let place = Place { channel: "C1".into(), ..Place::default() };
     s.go(&Input::Said { by: speaker(BOB), place, said: Ok(Asked { incident: Some(2), command: run }) });
     s.starting();
     s.came("start/", Outcome::Ended(Ended::Done { rows: Rows::default() }));
@@ -192,7 +192,7 @@ fn the_status_card() {
         ("hands", Verdict::CouldNot, "could not connect to db within 5 s"),
     ];
     for (runbook, verdict, figure) in verdicts {
-        let one = Checked { id: "seen".into(), verdict, figure: figure.into() };
+        let one = Checked { id: "seen".into(), verdict, figure: figure.into(), evidence: false };
         s.came(&format!("detect/{id}/{runbook}"), Outcome::Checked(vec![one]));
     }
     insta::assert_snapshot!("status_five_lights", s.card(&id));
@@ -224,7 +224,8 @@ fn the_alert_card() {
         (Verdict::Fail, "3 seen", "alert_confirmed"),
     ] {
         let key = EffectKey::of(&["detect", &id, "cancel"]);
-        let outcome = Outcome::Checked(vec![Checked { id: "seen".into(), verdict, figure: figure.into() }]);
+        let outcome =
+            Outcome::Checked(vec![Checked { id: "seen".into(), verdict, figure: figure.into(), evidence: false }]);
         s.go(&Input::Came { case: CaseId(id.clone()), effect: key, generation: 1, outcome });
         insta::assert_snapshot!(name, s.card(&id));
     }
@@ -233,7 +234,7 @@ fn the_alert_card() {
     insta::assert_snapshot!("answer_ack_nothing", s.say(BOB, Command::Ack { alert: None }));
     s.0.world.rules.incident_channel = Some("C9".into());
     let round = s.0.cases[&CaseId(id.clone())].case.alarm().and_then(|a| a.round.clone()).expect("a round");
-    let place = Place { channel: "C1".into(), reply: None };
+    let place = Place { channel: "C1".into(), ..Place::default() };
     let (button, message) = (round.open, String::new());
     s.go(&Input::Clicked(Click { by: speaker(CAROL), place, button, message, trigger: "t".into() }));
     insta::assert_snapshot!("alert_opening", s.card(&id));
@@ -268,7 +269,7 @@ fn the_answers_about_scenarios() {
     s.say(ALICE, Command::Detect { runbook: Some("repair".into()) });
     let id = s.0.cases.keys().find(|c| c.0.starts_with("check-")).expect("a check").0.clone();
     insta::assert_snapshot!("detect_checking", s.card(&id));
-    let one = Checked { id: "seen".into(), verdict: Verdict::Fail, figure: "12 seen".into() };
+    let one = Checked { id: "seen".into(), verdict: Verdict::Fail, figure: "12 seen".into(), evidence: false };
     s.came(&format!("detect/{id}/repair"), Outcome::Checked(vec![one]));
     insta::assert_snapshot!("detect_amber", s.card(&id));
 }

@@ -8,8 +8,7 @@ use drbot::model::approval::TargetIdentity;
 use drbot::model::effect::{Guard, Job, Probe, Question};
 use drbot::model::expect::Rows;
 use drbot::model::outcome::{Ended, Outcome, Verdict};
-use drbot::model::runbook::{Check, Runbook, Shared, SqlWork, Work};
-use drbot::model::statement::bind;
+use drbot::model::runbook::{Check, Runbook, Shared, Task};
 use drbot::model::time::Span;
 use drbot::practice::trouble::{self, Session};
 use tokio::time::{Instant, sleep};
@@ -25,19 +24,16 @@ fn runbook() -> Runbook {
     serde_saphyr::from_str(&fs::read_to_string(commands().join("database-performance.yaml")).unwrap()).unwrap()
 }
 
-fn sql_step(runbook: &Runbook, id: &str) -> (SqlWork, Span) {
+fn sql_step(runbook: &Runbook, id: &str) -> (Task, Span) {
     let step = runbook.steps.iter().find(|s| s.id == id).unwrap();
-    match &step.work {
-        Work::Sql(work) => ((**work).clone(), step.timeout),
-        Work::Manual(_) => panic!("{id} is manual"),
-    }
+    (step.work.task().unwrap_or_else(|| panic!("{id} is manual")).clone(), step.timeout)
 }
 
 fn asked(check: &Check, values: &Values) -> Question {
     Question {
         id: check.id.clone(),
         target: check.target.clone(),
-        statement: bind(&check.sql, values).unwrap(),
+        deed: check.ask().unwrap().deed(values, &[], check.timeout).unwrap(),
         expect: check.expect.clone(),
         figure: check.figure.clone(),
         values: values.clone(),
@@ -45,12 +41,13 @@ fn asked(check: &Check, values: &Values) -> Question {
         within: check.within,
         cap: 100,
         sensitive: Vec::new(),
+        evidence: check.evidence,
     }
 }
 
 /// One step as the engine would carry it out: preview, approval of some rows, job.
 struct Played {
-    work: SqlWork,
+    work: Task,
     timeout: Span,
     values: Values,
 }
@@ -67,6 +64,9 @@ impl Played {
             id: "preview".into(),
             target: self.work.target.clone(),
             sql: preview.sql.clone(),
+            call: None,
+            run: None,
+            evidence: false,
             expect: Default::default(),
             figure: String::new(),
             timeout: Span::seconds(5),
@@ -104,18 +104,20 @@ impl Played {
             digest: "d".repeat(64),
             target: self.work.target.clone(),
             effect: self.work.effect,
-            statement: bind(&self.work.sql, &self.values).unwrap(),
+            deed: self.work.ask().unwrap().deed(&self.values, &[], Span::seconds(30)).unwrap(),
             expect: self.work.expect.clone(),
             timeout: self.timeout,
             identity: Some(identity),
             guard: Some(Guard {
-                statement: bind(&preview.sql, &self.values).unwrap(),
+                target: self.work.target.clone(),
+                deed: preview.ask().unwrap().deed(&self.values, &[], Span::seconds(30)).unwrap(),
                 identity: preview.identity.clone(),
                 approved: rows,
                 tolerance: preview.tolerance.rows,
                 cap: preview.cap,
             }),
             sensitive: self.work.sensitive.clone(),
+            retry: None,
         }
     }
 
@@ -218,7 +220,7 @@ async fn the_blocker_is_terminated_and_the_waiting_go_on() {
     let mut jam = trouble::lock_jam(&lab.scratch, 2).await.unwrap();
     let mut survivor = trouble::long_statements(&lab.scratch, 1).await.unwrap();
     let (look, _) = sql_step(&runbook(), "look");
-    let seen = previewed(lab.sql.preview(&crate::support::question(&look.sql, &[])).await);
+    let seen = previewed(lab.sql.preview(&crate::support::question(look.sql.as_ref().unwrap(), &[])).await);
     let blockers: Vec<_> = seen.rows.iter().map(|r| r[seen.column("blocker_pid").unwrap()].clone()).collect();
     assert!(blockers.contains(&Some(jam.holder.pid.to_string())), "{blockers:?}");
 

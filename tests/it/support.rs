@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use drbot::execute::sql::{Sql, SqlTarget, grants};
+use drbot::model::ask::Deed;
 use drbot::model::effect::{Job, Question};
 use drbot::model::expect::{Expect, Rows};
 use drbot::model::outcome::Outcome;
@@ -97,16 +98,16 @@ pub fn targets(scratch: &Scratch) -> BTreeMap<String, SqlTarget> {
     [(TARGET.to_owned(), SqlTarget { observer, operator })].into()
 }
 
-pub fn statement(sql: &str, values: &[&str]) -> Statement {
+pub fn deed(sql: &str, values: &[&str]) -> Deed {
     let bind = |(i, v): (usize, &&str)| Bind { name: format!("v{i}"), value: (*v).to_owned() };
-    Statement { sql: sql.to_owned(), binds: values.iter().enumerate().map(bind).collect() }
+    Deed::Sql(Statement { sql: sql.to_owned(), binds: values.iter().enumerate().map(bind).collect() })
 }
 
 pub fn question(sql: &str, values: &[&str]) -> Question {
     Question {
         id: "question".into(),
         target: TARGET.into(),
-        statement: statement(sql, values),
+        deed: deed(sql, values),
         expect: Expect::default(),
         figure: String::new(),
         values: BTreeMap::new(),
@@ -114,6 +115,7 @@ pub fn question(sql: &str, values: &[&str]) -> Question {
         within: Span::default(),
         cap: 100,
         sensitive: Vec::new(),
+        evidence: false,
     }
 }
 
@@ -123,12 +125,13 @@ pub fn job(execution: &str, effect: EffectClass, sql: &str) -> Job {
         digest: "d".repeat(64),
         target: TARGET.into(),
         effect,
-        statement: statement(sql, &[]),
+        deed: deed(sql, &[]),
         expect: Expect::default(),
         timeout: Span::seconds(10),
         identity: None,
         guard: None,
         sensitive: Vec::new(),
+        retry: None,
     }
 }
 

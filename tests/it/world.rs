@@ -70,6 +70,7 @@ pub fn wiring(slack: &Practice, folder: &Folder, database: Option<&Scratch>) -> 
             .collect(),
         runbooks: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("commands"),
         parameters: vec![("database-performance".into(), "longer_than".into(), "2s".into())],
+        more_targets: Vec::new(),
         more: String::new(),
     }
 }
@@ -139,6 +140,25 @@ impl World {
 pub fn private(body: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     value["text"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The approval id on a card.
+pub fn approval_id(card: &Message) -> String {
+    let text = plain_text(card);
+    let at = text.find("/dr approve ").expect("the id stands on the card") + "/dr approve ".len();
+    text[at..].chars().take(12).collect()
+}
+
+/// A folder with these runbooks, each a scenario of its own.
+pub fn runbooks(files: &[(&str, &str)]) -> Folder {
+    let folder = Folder::new();
+    let mut shared = "objectives: { rto: 4h, rpo: 24h, mttr: 2h }\nscenarios:\n".to_owned();
+    for (i, (name, text)) in files.iter().enumerate() {
+        std::fs::write(folder.0.join(format!("{name}.yaml")), text).expect("written");
+        shared += &format!("  - {{ id: S{}, title: Scenario {name}, tier: 2, runbook: {name} }}\n", i + 1);
+    }
+    std::fs::write(folder.0.join("_shared.yaml"), shared).expect("written");
+    folder
 }
 
 /// Waits until the database itself says that a statement is older than the threshold of this world.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::message::{Message, Part, Run};
-use crate::model::runbook::{Catalog, Loaded, Runbook, Work};
+use crate::model::runbook::{Catalog, Loaded, Runbook};
 
 /// Lists all runbooks.
 #[must_use]
@@ -64,9 +64,6 @@ fn needs(loaded: &Loaded) -> String {
 
 fn targets(book: &Runbook) -> BTreeSet<&str> {
     let checks = book.detect.checks.iter().chain(&book.verify).map(|c| c.target.as_str());
-    let steps = book.steps.iter().filter_map(|s| match &s.work {
-        Work::Sql(w) => Some(w.target.as_str()),
-        Work::Manual(_) => None,
-    });
+    let steps = book.steps.iter().filter_map(|s| s.work.task()).map(|t| t.target.as_str());
     checks.chain(steps).collect()
 }

@@ -3,10 +3,10 @@
 
 use super::{Scene, against};
 use crate::decide::verdict::{self, Light};
-use crate::model::case::Status;
+use crate::model::case::{Detection, Status};
 use crate::model::message::{Message, Part, Run};
 use crate::model::outcome::Verdict;
-use crate::model::runbook::Scenario;
+use crate::model::runbook::{Detect, Scenario};
 
 /// Draws the status card.
 #[must_use]
@@ -39,8 +39,7 @@ pub fn card(status: &Status, scene: &Scene<'_>) -> Message {
 fn single(status: &Status, scene: &Scene<'_>) -> Message {
     let Some((name, found)) = status.found.first_key_value() else { return Message::text("Nothing was asked.") };
     let loaded = scene.catalog.runbooks.get(name);
-    let failures = loaded.map_or(1, |l| l.runbook.detect.failures);
-    let light = verdict::light(found.as_ref(), failures);
+    let light = loaded.map_or(Light::CouldNotCheck, |l| verdict::light(found.as_ref(), &l.runbook.detect));
     let scenario = loaded.map_or(name.as_str(), |l| l.runbook.title.as_str());
     let title = format!("{} {scenario}: {}", light.sign(), light.word());
     let mut parts = vec![Part::Title(title.clone())];
@@ -69,15 +68,24 @@ fn row(scenario: &Scenario, status: &Status, scene: &Scene<'_>) -> (Light, Scena
         (None, _) => (Light::NotConfigured, vec!["no runbook file".to_owned()]),
         (Some(l), None) => (Light::NotConfigured, vec![l.unusable.clone().unwrap_or_else(|| "was not asked".into())]),
         (Some(l), Some(found)) => {
-            let light = verdict::light(found.as_ref(), l.runbook.detect.failures);
+            let light = verdict::light(found.as_ref(), &l.runbook.detect);
             let mut figures = found.as_ref().map(|f| verdict::figures(&f.checked)).unwrap_or_default();
             if let (Light::Amber, Some(f)) = (light, found) {
-                figures.push(format!("failed {} of {} times in a row", f.streak, l.runbook.detect.failures));
+                figures.push(amber(f, &l.runbook.detect));
             }
             (light, figures)
         }
     };
     (light, scenario.clone(), figures)
+}
+
+/// Why it is not red yet.
+fn amber(found: &Detection, detect: &Detect) -> String {
+    if verdict::enough(&found.checked, detect) {
+        format!("failed {} of {} times in a row", found.streak, detect.failures)
+    } else {
+        format!("{} different checks must fail before it counts as red", detect.probes)
+    }
 }
 
 fn headline(red: &[String], amber: &[String], dark: &[String], checking: usize) -> String {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connect::{Door, Fault, Purpose};
 use super::observe::{self, Ask, Ready};
 use super::stop::{Reply, Running};
-use super::{JOB_CAP, PAUSE, Sql, fence};
+use super::{JOB_CAP, PAUSE, Sql, fence, said};
 use crate::model::effect::Job;
 use crate::model::expect::Rows;
 use crate::model::outcome::Ended;
@@ -57,7 +57,7 @@ struct Start<'a> {
 async fn start<'a>(sql: &'a Sql, job: &'a Job) -> Result<Start<'a>, Ended> {
     let deadline = Instant::now() + job.timeout.std();
     let opened = async {
-        fence::change(&job.statement.sql)?;
+        fence::change(&said(&job.deed)?.sql)?;
         let door: Door<'a> = sql.door(&job.target, Purpose::Change)?;
         let mut conn = door.open(&job.execution, job.timeout).await?;
         let (identity, pid) = observe::identity(&mut conn).await?;
@@ -75,8 +75,12 @@ async fn start<'a>(sql: &'a Sql, job: &'a Job) -> Result<Start<'a>, Ended> {
 }
 
 /// The guard's statement as it must be asked.
-fn guard_ask(job: &Job) -> Option<Ask<'_>> {
-    job.guard.as_ref().map(|g| Ask { statement: &g.statement, timeout: job.timeout, cap: g.cap })
+fn guard_ask(job: &Job) -> Result<Option<Ask<'_>>, Fault> {
+    let Some(guard) = &job.guard else { return Ok(None) };
+    if guard.target != job.target {
+        return Err(Fault::Unfit("the preview of a statement must be asked of the same target".to_owned()));
+    }
+    Ok(Some(Ask { statement: said(&guard.deed)?, timeout: job.timeout, cap: guard.cap }))
 }
 
 fn judge_guard(job: &Job, rows: &Rows) -> Option<Ended> {
@@ -92,13 +96,13 @@ pub(super) async fn once(sql: &Sql, job: &Job) -> Ended {
         Err(ended) => return ended,
     };
     let prepared = async {
-        if let Some(ask) = guard_ask(job) {
+        if let Some(ask) = guard_ask(job)? {
             let rows = ask.alone(&mut conn).await?;
             if let Some(refused) = judge_guard(job, &rows) {
                 return Ok(Err(refused));
             }
         }
-        Ok::<_, Fault>(Ok(Ready::parse(&mut conn, &job.statement).await?))
+        Ok::<_, Fault>(Ok(Ready::parse(&mut conn, said(&job.deed)?).await?))
     };
     let ready = match timeout_at(deadline, prepared).await {
         Ok(Ok(Ok(ready))) => ready,
@@ -165,13 +169,13 @@ async fn transact(conn: &mut PgConnection, job: &Job) -> Result<Rows, Halt> {
     // One snapshot for guard and statement: what was judged is what is changed, or the server refuses.
     observe::plain(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE").await?;
     enter(conn, job).await?;
-    if let Some(ask) = guard_ask(job) {
+    if let Some(ask) = guard_ask(job)? {
         let rows = ask.within(conn).await?;
         if let Some(refused) = judge_guard(job, &rows) {
             return Err(Halt::Ended(refused));
         }
     }
-    let ready = Ready::parse(conn, &job.statement).await?;
+    let ready = Ready::parse(conn, said(&job.deed)?).await?;
     let rows = ready.rows(conn, JOB_CAP).await?;
     match observe::unmet(&job.expect, &rows) {
         None => Ok(rows),

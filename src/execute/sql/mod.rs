@@ -22,11 +22,12 @@ use tokio::time::{Instant, sleep, timeout};
 use self::connect::{Door, Fault, Purpose};
 use self::observe::Ask;
 use crate::model::approval::TargetIdentity;
+use crate::model::ask::Deed;
 use crate::model::effect::{Job, Probe, Question};
 use crate::model::expect::Rows;
 use crate::model::outcome::{Checked, Ended, Outcome, Verdict};
 use crate::model::runbook::EffectClass;
-use crate::model::statement;
+use crate::model::statement::Statement;
 use crate::model::time::Span;
 
 pub use self::grants::grants;
@@ -94,7 +95,7 @@ impl Sql {
     pub async fn run(&self, job: &Job) -> Ended {
         match job.effect {
             EffectClass::Observe => self.read(job).await,
-            EffectClass::Once => change::once(self, job).await,
+            EffectClass::Once | EffectClass::Idempotent => change::once(self, job).await,
             EffectClass::Atomic => change::atomic(self, job).await,
         }
     }
@@ -126,14 +127,14 @@ impl Sql {
                 Ok(holds) => (if holds { Verdict::Pass } else { Verdict::Fail }, figure(q, &rows)),
             },
         };
-        Checked { id: q.id.clone(), verdict, figure }
+        Checked { id: q.id.clone(), verdict, figure, evidence: q.evidence }
     }
 
     /// One question on a session of its own.
     async fn observe(&self, q: &Question, identify: bool) -> Result<(Rows, Option<TargetIdentity>), Fault> {
         let asked = async {
             let mut conn = self.observer(&q.target, &q.id, q.timeout).await?;
-            let ask = Ask { statement: &q.statement, timeout: q.timeout, cap: q.cap };
+            let ask = Ask { statement: said(&q.deed)?, timeout: q.timeout, cap: q.cap };
             let rows = ask.alone(&mut conn).await?;
             let identity = if identify { Some(observe::identity(&mut conn).await?.0) } else { None };
             Ok((rows, identity))
@@ -144,7 +145,7 @@ impl Sql {
     async fn read(&self, job: &Job) -> Ended {
         let asked = async {
             let mut conn = self.observer(&job.target, &job.execution, job.timeout).await?;
-            Ask { statement: &job.statement, timeout: job.timeout, cap: JOB_CAP }.alone(&mut conn).await
+            Ask { statement: said(&job.deed)?, timeout: job.timeout, cap: JOB_CAP }.alone(&mut conn).await
         };
         match limited(job.timeout.std(), asked).await {
             Ok(rows) => match observe::unmet(&job.expect, &rows) {
@@ -185,14 +186,19 @@ impl Sql {
     }
 }
 
+/// The statement of a deed; anything else was sent to the wrong executor.
+fn said(deed: &Deed) -> Result<&Statement, Fault> {
+    deed.statement().ok_or_else(|| Fault::Unfit("only a statement can be asked of a database".to_owned()))
+}
+
 /// A check's figure; columns that may hold customers' data stay out of it.
-fn figure(q: &Question, rows: &Rows) -> String {
+pub(super) fn figure(q: &Question, rows: &Rows) -> String {
     let mut values = q.values.clone();
     values.extend(rows.first());
     for name in &q.sensitive {
         values.entry(name.clone()).and_modify(|v| "(hidden)".clone_into(v));
     }
-    statement::fill(&q.figure, &values)
+    crate::model::statement::fill(&q.figure, &values)
 }
 
 /// Waits for an answer that changes nothing, but not longer than `limit`.

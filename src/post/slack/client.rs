@@ -128,10 +128,15 @@ impl SlackClient {
         self.call("chat.update", body).await.unit()
     }
 
-    /// Shows `payload` to one user in a channel; Slack does not promise that it is seen.
-    pub async fn ephemeral(&self, channel: &str, user: &str, payload: &Value) -> Sent<()> {
+    /// Shows `payload` to one user in a channel, or in a thread of it; Slack does not promise that it is
+    /// seen, and in a thread without replies it is not.
+    pub async fn ephemeral(&self, place: (&str, Option<&str>), user: &str, payload: &Value) -> Sent<()> {
+        let (channel, thread) = place;
         let mut body = spoken(payload);
         body.insert("channel".into(), channel.into());
+        if let Some(thread) = thread {
+            body.insert("thread_ts".into(), thread.into());
+        }
         body.insert("user".into(), user.into());
         self.call("chat.postEphemeral", body).await.unit()
     }

@@ -52,6 +52,7 @@ const EPHEMERAL: Method = Method {
     params: &[
         ("channel", Kind::Text, true),
         ("user", Kind::Text, true),
+        ("thread_ts", Kind::Text, false),
         ("text", Kind::Text, true),
         ("blocks", Kind::List, false),
         ("link_names", Kind::Flag, false),

@@ -10,7 +10,7 @@ use super::tally::Tally;
 use crate::practice::scratch::Stop;
 use crate::practice::slack::{Message, buttons, plain_text};
 
-const VOID: &str = "the statement to run is not the one that was approved";
+const VOID: &str = "what would run is not what was approved";
 
 /// Changes the statement between approval and start, at exactly that moment: as its effect is stored.
 /// What it did is written down, so that the story can tell a sabotage from none.

@@ -105,6 +105,7 @@ fn wiring(slack: &Practice, setup: Setup, database: &Scratch, order: &Order, fol
         )],
         runbooks: order.runbooks.canonicalize().with_context(|| format!("no folder {}", order.runbooks.display()))?,
         parameters: vec![("database-performance".into(), "longer_than".into(), order.cast.longer_than.into())],
+        more_targets: Vec::new(),
         more: String::new(),
     })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use drbot::model::alert::{Alert, Origin, Round};
 use drbot::model::approval::{Action, Approval, ApprovalId, Policy, Standing, TargetIdentity};
+use drbot::model::ask::Deed;
 use drbot::model::effect::CardKind;
 use drbot::model::event::{Declared, Event, StepEnd};
 use drbot::model::expect::Rows;
@@ -18,7 +19,7 @@ use drbot::model::time::{Millis, Span};
 use crate::properties::setting::catalog;
 
 /// How many kinds there are.
-pub const KINDS: usize = 38;
+pub const KINDS: usize = 45;
 
 /// The place of a kind in the list: a new kind does not compile until it has one, and a sample.
 pub fn place(event: &Event) -> usize {
@@ -61,6 +62,13 @@ pub fn place(event: &Event) -> usize {
         Event::AlarmOpening { .. } => 35,
         Event::AlarmLinked { .. } => 36,
         Event::AlertJoined { .. } => 37,
+        Event::WaitBegan { .. } => 38,
+        Event::WaitOver { .. } => 39,
+        Event::ChoiceAsked { .. } => 40,
+        Event::Chosen { .. } => 41,
+        Event::RunAborted { .. } => 42,
+        Event::RunHandedOver { .. } => 43,
+        Event::UndoAsked { .. } => 44,
     }
 }
 
@@ -92,7 +100,7 @@ fn approval(n: usize) -> Approval {
         effect: EffectClass::Once,
         target: "main-db".into(),
         identity: TargetIdentity::default(),
-        statement: Statement { sql: "select 1".into(), binds: vec![] },
+        deed: Deed::Sql(Statement { sql: "select 1".into(), binds: vec![] }),
         values: BTreeMap::new(),
         preview: rows(n),
         undo: None,
@@ -127,11 +135,16 @@ fn of_cases() -> Vec<Event> {
         began: Millis(1_790_000_000_000),
         origin: None,
     };
-    let checked = vec![Checked { id: "n".into(), verdict: Verdict::Fail, figure: "3 statements running".into() }];
+    let checked = vec![Checked {
+        id: "n".into(),
+        verdict: Verdict::Fail,
+        figure: "3 statements running".into(),
+        evidence: false,
+    }];
     vec![
         Event::Declared(declared.clone()),
         Event::Declared(Declared { origin: Some(origin()), ..declared }),
-        Event::StatusAsked { by: by("alice"), channel: "C1".into(), scenarios: vec![], single: false },
+        Event::StatusAsked { by: by("alice"), channel: "C1".into(), scenarios: vec![], single: false, thread: None },
         Event::WatchOpened { runbook: "cancel".into() },
         Event::ControlOpened,
         Event::Refused { who: "T1/U9".into(), what: "Status".into(), why: "not in the roster".into() },
@@ -219,5 +232,13 @@ fn of_steps() -> Vec<Event> {
         Event::PersonAsked { step: "call".into(), done: button(), cannot: button() },
         Event::PersonDid { step: "call".into(), by: by("bob"), evidence: "ticket 4711".into(), done: true },
         Event::PersonDid { step: "call".into(), by: by("bob"), evidence: "nobody answers".into(), done: false },
+        Event::WaitBegan { step: "calm".into(), until: Millis(1_790_000_000_000) },
+        Event::WaitOver { step: "calm".into(), ok: true, figures: vec!["0 left".into()] },
+        Event::WaitOver { step: "calm".into(), ok: false, figures: vec!["3 left".into()] },
+        Event::ChoiceAsked { step: "way".into(), buttons: vec![button()] },
+        Event::Chosen { step: "way".into(), by: by("bob"), label: "Restore from the backup".into() },
+        Event::RunAborted { by: by("bob"), why: "another way was found".into() },
+        Event::RunHandedOver { to: "repair".into() },
+        Event::UndoAsked { step: step(), by: by("bob") },
     ]
 }

@@ -57,7 +57,7 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
         let button = ButtonId(handle);
         let mut works = false;
         for voice in 0..VOICES.len() / 2 {
-            let place = Place { channel: channel.clone(), reply: None };
+            let place = Place { channel: channel.clone(), ..Place::default() };
             let click = Click {
                 by: speaker(voice),
                 place,
@@ -71,6 +71,7 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
                     e,
                     Event::Voted { .. }
                         | Event::FormOpened { .. }
+                        | Event::Chosen { .. }
                         | Event::AlarmAcked { .. }
                         | Event::AlarmOpening { .. }
                 )

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use drbot::decide::decide;
 use drbot::decide::route::{Route, route, wants_history};
 use drbot::model::case::{Body, Case};
-use drbot::model::effect::{Act, Effect, Job};
+use drbot::model::effect::{Act, CardKind, Effect, Job};
 use drbot::model::event::{Entry, Event};
 use drbot::model::id::{ButtonId, CaseId, EffectKey, Ids};
 use drbot::model::inbound::Input;
@@ -208,6 +208,7 @@ impl Engine {
             began: d.began,
             rto: d.objectives.rto,
             recovered: incident.recovered,
+            card: self.cases[id].case.cards.get(&CardKind::Main).map(|c| c.ts.clone()),
             origins: incident.origins.clone(),
         };
         self.world.last_number = self.world.last_number.max(open.number);

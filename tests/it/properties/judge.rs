@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use drbot::model::alert::Origin;
 use drbot::model::approval::{Approval, ApprovalId, Policy};
 use drbot::model::command::{Asked, Command};
-use drbot::model::effect::Act;
+use drbot::model::effect::{Act, CardKind};
 use drbot::model::event::{Declared, Event};
 use drbot::model::id::{CaseId, EffectKey};
-use drbot::model::inbound::Input;
+use drbot::model::inbound::{Input, Place};
 use drbot::model::message::Reply;
 use drbot::model::outcome::Outcome;
 use drbot::model::person::{PersonId, Speaker};
@@ -67,10 +67,27 @@ fn run_of<'a>(engine: &'a Engine, id: &CaseId) -> Option<&'a Run> {
     engine.cases.get(id)?.case.incident()?.run.as_ref()
 }
 
+/// What is said in the thread of one incident's card, and names no other, is about that incident.
+fn meant(engine: &Engine, id: &CaseId, event: &Event, input: &Input) -> Verdict {
+    let Input::Said { place: Place { channel, thread: Some(thread), .. }, said: Ok(asked), .. } = input else {
+        return Ok(());
+    };
+    if asked.incident.is_some() || !matches!(event, Event::Noted { .. } | Event::RunStarted { .. }) {
+        return Ok(());
+    }
+    let card = |case: &drbot::model::case::Case| case.cards.get(&CardKind::Main).map(|c| c.ts.clone());
+    let fits = |case: &drbot::model::case::Case| {
+        card(case).as_ref() == Some(thread) && case.incident().is_some_and(|i| i.declared.channel == *channel)
+    };
+    let all: Vec<&CaseId> = engine.cases.iter().filter(|(_, s)| fits(&s.case)).map(|(id, _)| id).collect();
+    must(all.is_empty() || all.contains(&id), "said in the thread of another incident")
+}
+
 impl Judge {
     /// Before an event of a decision is applied.
     pub fn event(&mut self, engine: &Engine, id: &CaseId, event: &Event, input: &Input) -> Verdict {
         self.unknown(engine, id, event, input)?;
+        meant(engine, id, event, input)?;
         match event {
             Event::ApprovalAsked { approval } => self.asked(id, approval),
             Event::Voted { approval, by } => self.voted(engine, approval, by, input),
@@ -239,7 +256,14 @@ impl Judge {
                 .iter()
                 .any(|e| matches!(&e.act, Act::Tell { to, message, .. } if to == who && !message.notify.is_empty()))
         };
+        let posted = |place: &Place| {
+            let here = |a: &Act| matches!(a, Act::Tell { channel, thread, .. } if *channel == place.channel && *thread == place.thread);
+            decision.effects.iter().filter(|e| here(&e.act)).count() == 1
+        };
         let holds = match (input, &decision.reply) {
+            (Input::Said { by, place, .. }, reply) if place.mention => {
+                *reply == Some(Reply::Nothing) && told(by) && posted(place)
+            }
             (Input::Said { .. }, Some(Reply::Private(m))) => !m.notify.is_empty() && !m.parts.is_empty(),
             (Input::Filled(_), Some(Reply::FormError(text))) => !text.is_empty(),
             (Input::Filled(form), _) => told(&form.by),

@@ -17,7 +17,7 @@ use drbot::model::time::{Millis, Span};
 use super::engine::{Engine, Held};
 use super::setting::{foreign, speaker};
 
-const NAMES: [&str; 6] = ["quick", "cancel", "repair", "hands", "S2", "unheard of"];
+const NAMES: [&str; 7] = ["ways", "quick", "cancel", "repair", "hands", "S2", "unheard of"];
 const STEPS: [&str; 6] = ["look", "cancel", "repair", "call", "blind", "nonsense"];
 
 /// The digits of one number: what kind of move, and three choices inside it.
@@ -64,7 +64,7 @@ fn pick<T>(list: &[T], at: usize) -> Option<&T> {
 
 /// One effect gets its outcome, those of runs before others.
 fn work(engine: &Engine, roll: Roll) -> Option<Input> {
-    let steps = ["start/", "preview/", "verify/", "probe/", "proof/", "open/"];
+    let steps = ["start/", "preview/", "verify/", "probe/", "proof/", "wait/", "open/"];
     let of_run = |k: &EffectKey| steps.iter().any(|p| k.0.starts_with(p));
     let (runs, others): (Vec<_>, Vec<_>) = engine.effects.iter().partition(|(k, _)| of_run(k));
     let list = if runs.is_empty() || roll.a.is_multiple_of(5) && !others.is_empty() { others } else { runs };
@@ -82,10 +82,12 @@ fn outcome(engine: &Engine, key: &EffectKey, held: &Held, luck: usize) -> Input 
                 _ => Verdict::Pass,
             };
             Outcome::Checked(
-                list.iter().map(|q| Checked { id: q.id.clone(), verdict, figure: format!("{luck} left") }).collect(),
+                list.iter()
+                    .map(|q| Checked { id: q.id.clone(), verdict, figure: format!("{luck} left"), evidence: false })
+                    .collect(),
             )
         }
-        Act::Preview(_) => previewed(luck),
+        Act::Preview(..) => previewed(luck),
         Act::Start(job) => {
             let hash = if luck % 8 == 7 { "0".repeat(64) } else { job.hash() };
             if !started(engine, &held.case) || luck % 10 == 9 {
@@ -189,8 +191,11 @@ fn ended(luck: usize) -> Ended {
     }
 }
 
+/// Some things are said by mention, most of those in the thread of a card that may stand by then.
 fn place(roll: Roll) -> Place {
-    Place { channel: if roll.c % 12 == 11 { "C2" } else { "C1" }.into(), reply: None }
+    let mention = roll.a.is_multiple_of(3);
+    let thread = (mention && !roll.b.is_multiple_of(4)).then(|| format!("inc-{}/Main", 1 + roll.b % 3));
+    Place { channel: if roll.c % 12 == 11 { "C2" } else { "C1" }.into(), reply: None, thread, mention }
 }
 
 fn said(by: usize, roll: Roll, incident: Option<u64>, command: Command) -> Input {
@@ -207,7 +212,7 @@ fn people(engine: &Engine, roll: Roll) -> Input {
     let open: Vec<_> = engine.world.open.values().collect();
     let Some(open) = pick(&open, a) else { return said(b % 4, roll, None, Command::Declare { title: named(c) }) };
     let number = Some(open.number);
-    let start = || said(b % 2, roll, number, Command::Run { runbook: named(c % 4), given: BTreeMap::new() });
+    let start = || said(b % 2, roll, number, Command::Run { runbook: named(c % 5), given: BTreeMap::new() });
     let incident = engine.cases.get(&open.case).and_then(|s| s.case.incident());
     let Some((incident, run)) = incident.and_then(|i| Some((i, i.run.as_ref()?))) else { return start() };
     let paused = matches!(run.state, RunState::Paused(_));
@@ -221,6 +226,7 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             Some(a) if c % 8 == 1 => {
                 said(b, roll, None, Command::Deny { id: a.id.0.clone(), reason: "not now".into() })
             }
+            Some(a) if c % 16 == 3 => said(b % 4, roll, None, Command::Withdraw { id: a.id.0.clone() }),
             Some(a) => click(engine, &open.case, if c % 8 == 2 { &a.deny } else { &a.approve }, roll),
             None => start(),
         },
@@ -231,7 +237,17 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             _ if c % 4 == 1 => fill(engine, roll),
             _ => said(b % 4, roll, number, Command::Done { step: step.id.clone(), evidence: "ticket 7".into() }),
         },
-        _ if paused && !c.is_multiple_of(4) => said(b % 4, roll, number, Command::Next),
+        Some((step, state)) if state.phase == Phase::Choosing => match pick(&state.buttons, a) {
+            Some(button) if c.is_multiple_of(2) => click(engine, &open.case, button, roll),
+            _ if c % 8 == 3 => said(b % 4, roll, number, Command::Skip { step: step.id.clone(), reason: "no".into() }),
+            _ => said(b % 4, roll, number, Command::Next { choice: Some(1 + a % 3) }),
+        },
+        _ if paused && c % 16 == 1 => said(b % 4, roll, number, Command::Abort { reason: "enough".into() }),
+        _ if (paused || run.over()) && c % 8 == 2 => said(b % 4, roll, number, Command::Undo { step: None }),
+        Some((step, _)) if paused && c % 16 == 5 => {
+            said(b % 4, roll, number, Command::Skip { step: step.id.clone(), reason: "not needed".into() })
+        }
+        _ if paused && !c.is_multiple_of(4) => said(b % 4, roll, number, Command::Next { choice: None }),
         _ if run.idle() => start(),
         _ => fill(engine, roll),
     }
@@ -243,7 +259,7 @@ fn click(engine: &Engine, case: &CaseId, button: &ButtonId, roll: Roll) -> Input
         card.map_or_else(|| ("C1".to_owned(), String::new()), |c| (c.channel.clone(), c.ts.clone()));
     Input::Clicked(Click {
         by: speaker(if roll.b % 8 == 7 { roll.a } else { roll.b % 4 }),
-        place: Place { channel: if roll.c % 16 == 15 { "C2".into() } else { channel }, reply: None },
+        place: Place { channel: if roll.c % 16 == 15 { "C2".into() } else { channel }, ..Place::default() },
         button: button.clone(),
         message: if roll.c % 16 == 14 { "another".into() } else { message },
         trigger: format!("trigger-{}", engine.count),
@@ -285,7 +301,7 @@ fn chatter(engine: &Engine, roll: Roll) -> Input {
         4 => Command::Show { step: None },
         5 => Command::Show { step: Some(step) },
         6 => Command::Run { runbook: named(c), given },
-        7 => Command::Next,
+        7 => Command::Next { choice: (c % 4 == 1).then_some(c % 5) },
         8 => Command::Approve { id },
         9 => Command::Deny { id, reason: "no".into() },
         10 => Command::Done { step, evidence: "seen".into() },
@@ -295,6 +311,10 @@ fn chatter(engine: &Engine, roll: Roll) -> Input {
         16 => Command::Detect { runbook: (c % 7 < 6).then(|| named(c)) },
         17 => Command::Runbooks,
         18 => Command::Ack { alert: [None, Some("quick"), Some("nonsense")][c % 3].map(str::to_owned) },
+        14 if c % 5 == 0 => Command::Skip { step, reason: "why not".into() },
+        14 if c % 5 == 1 => Command::Abort { reason: "enough".into() },
+        14 if c % 5 == 2 => Command::Undo { step: (b % 2 == 1).then_some(step) },
+        14 if c % 5 == 3 => Command::Withdraw { id },
         _ if c.is_multiple_of(3) => Command::Whoami,
         _ if c % 3 == 1 => Command::Verify { id },
         _ => return Input::Said { by: speaker(b), place: place(roll), said: Err("Did you mean `/dr status`?".into()) },
@@ -333,7 +353,12 @@ fn odd(engine: &Engine, roll: Roll) -> Input {
 fn stray(c: usize) -> Outcome {
     let card = if c.is_multiple_of(2) { CardKind::Main } else { CardKind::History };
     match c % 8 {
-        0 => Outcome::Checked(vec![Checked { id: "seen".into(), verdict: Verdict::Fail, figure: "9 seen".into() }]),
+        0 => Outcome::Checked(vec![Checked {
+            id: "seen".into(),
+            verdict: Verdict::Fail,
+            figure: "9 seen".into(),
+            evidence: false,
+        }]),
         1 => previewed(c / 8),
         2 => Outcome::NoPreview { why: "no".into() },
         3 => Outcome::Ended(ended(c / 8)),

@@ -9,7 +9,7 @@ use drbot::model::person::{Person, PersonId, Roster, Speaker};
 use drbot::model::runbook::{Catalog, Risk};
 use drbot::model::time::Span;
 use drbot::model::world::Rules;
-use drbot::parse::catalog::{SHARED, Site, load};
+use drbot::parse::catalog::{SHARED, Site, TargetKind, load};
 
 pub const TEAM: &str = "T1";
 /// Accounts that speak: persons (alice with two accounts), a stranger, and bob's id in a foreign team.
@@ -31,6 +31,7 @@ scenarios:
   - { id: S2, title: Cancel sessions, tier: 2, runbook: cancel }
   - { id: S3, title: Repair rows, tier: 1, runbook: repair }
   - { id: S4, title: By hand, tier: 3, runbook: hands }
+  - { id: S6, title: Ways, tier: 2, runbook: ways }
   - { id: S5, title: Nothing here, tier: 3, runbook: nothing }
 ";
 
@@ -69,6 +70,11 @@ fn change(id: &str, effect: &str, risk: &str, probe: bool) -> String {
     } else {
         "sensitive: []"
     };
+    let undo = if id == "repair" {
+        "undo: { title: Put it back, do: { sql: { target: db, effect: once, risk: disruptive, preview: { identity: [pid], tolerance: { rows: fewer }, cap: 3, sql: select pid from work }, sql: 'select :approved as a', verify: [{ id: back, target: db, sql: 'select :approved as a, 0 as n', expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }], undo: none } } }"
+    } else {
+        "undo: none, it is over"
+    };
     format!(
         "
   - id: {id}
@@ -82,11 +88,28 @@ fn change(id: &str, effect: &str, risk: &str, probe: bool) -> String {
         sql: select pg_cancel_backend(pid) from jsonb_to_recordset(:approved::jsonb) as ok(pid int)
         verify:
           - {{ id: gone, target: db, sql: 'select :approved as a, 0 as n', expect: {{ value: {{ column: n, at_most: 0 }} }}, figure: '{{n}} left' }}
-        undo: none, it is over
+        {undo}
         {probe}
 "
     )
 }
+
+/// Waits, looks and a choice that leads on, forward, or into another runbook.
+const WAYS: &str = "
+  - id: calm
+    title: Wait a little
+    on_fail: continue
+    do: { wait: { until: [{ id: still, target: db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }], every: 10s, at_most: 20s } }
+  - id: pause
+    title: Let it settle
+    do: { wait: { for: 5s } }
+  - id: around
+    title: Look around
+    do: { parallel: { checks: [{ id: one, target: db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }] } }
+  - id: way
+    title: Which way
+    do: { choose: { ask: What now?, options: [{ label: Go on }, { label: Straight to the end, go: look }, { label: Repair it, runbook: repair }] } }
+";
 
 fn file(name: &str, steps: &str, note: &str) -> (String, String) {
     (format!("{name}.yaml"), format!("# {note}\nrunbook: {name}{}{steps}", HEAD.replace("NAME", name)))
@@ -102,10 +125,15 @@ pub fn catalog(edition: &str) -> Catalog {
         file("quick", LOOK, edition),
         file("cancel", &format!("{once}{LOOK}"), edition),
         file("repair", &atomic, edition),
+        file("ways", &format!("{WAYS}{MANUAL}{LOOK}"), edition),
         file("hands", &format!("{MANUAL}{blind}"), edition),
     ]
     .into();
-    let site = Site { targets: [("db".to_owned(), true)].into(), parameters: BTreeMap::new(), configured: true };
+    let site = Site {
+        targets: [("db".to_owned(), TargetKind::Sql { operator: true })].into(),
+        parameters: BTreeMap::new(),
+        configured: true,
+    };
     load(&files, &site).unwrap_or_else(|faults| panic!("{}", faults.join("\n")))
 }
 

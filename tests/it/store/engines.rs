@@ -17,7 +17,8 @@ use drbot::model::person::{Person, PersonId, Roster, Speaker};
 use drbot::model::runbook::Risk;
 use drbot::model::time::{Millis, Span};
 use drbot::model::world::Rules;
-use drbot::parse::{catalog::Site, slash};
+use drbot::parse::catalog::{Site, TargetKind};
+use drbot::parse::slash;
 use drbot::persist::dialect::Dialect;
 use drbot::persist::{Leased, Store};
 use drbot::redact::Redactor;
@@ -34,7 +35,11 @@ use crate::support::{commands, figures};
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn fixed() -> Fixed {
-    let site = Site { targets: [("main-db".to_owned(), true)].into(), parameters: BTreeMap::new(), configured: true };
+    let site = Site {
+        targets: [("main-db".to_owned(), TargetKind::Sql { operator: true })].into(),
+        parameters: BTreeMap::new(),
+        configured: true,
+    };
     let person = |id: &str| Person {
         id: PersonId(id.into()),
         name: id.to_uppercase(),
@@ -62,7 +67,7 @@ async fn engine(store: Store) -> Engine {
 
 fn said(key: &str, text: &str) -> Delivery {
     let by = Speaker { team: "T".into(), user: "U-alice".into() };
-    let place = Place { channel: "C01INC".into(), reply: None };
+    let place = Place { channel: "C01INC".into(), ..Place::default() };
     Delivery { key: key.into(), input: Input::Said { by, place, said: slash::parse(text) } }
 }
 

@@ -40,6 +40,7 @@ fn open(number: u64) -> Open {
         began: Millis(5),
         rto: Span::minutes(240),
         recovered: None,
+        card: None,
         origins: Vec::new(),
     }
 }

@@ -100,6 +100,7 @@ fn wiring(slack: &Practice, folder: &Path) -> Result<Wiring> {
         targets: Vec::new(),
         runbooks: Path::new(env!("CARGO_MANIFEST_DIR")).join("commands"),
         parameters: Vec::new(),
+        more_targets: Vec::new(),
         more: String::new(),
     })
 }
