@@ -19,6 +19,7 @@ mod practice_page;
 mod practice_slack;
 mod properties;
 mod runbook_s8;
+mod saas;
 mod secrets;
 mod status;
 mod steps_http;
