@@ -20,6 +20,7 @@ mod practice_slack;
 mod properties;
 mod runbook_s8;
 mod saas;
+mod scenario_s4;
 mod secrets;
 mod status;
 mod steps_http;

@@ -23,6 +23,10 @@ pub struct Supabase {
     pub components: BTreeMap<String, String>,
     /// A status the data API answers instead of its own.
     pub data_fault: Option<u16>,
+    /// Project ref to its restore points and their state.
+    pub restore_points: BTreeMap<String, BTreeMap<String, String>>,
+    /// A status that every change of the Management API answers instead of its own.
+    pub change_fault: Option<u16>,
 }
 
 impl Supabase {
@@ -93,6 +97,56 @@ impl Supabase {
                 Some((200, Value::Array(services.collect())))
             }
             ("GET", ["health"]) => Some((400, json!({"message": "services is required"}))),
+            ("GET", ["database", "backups"]) if got.query.is_empty() => Some((
+                200,
+                json!({"region": "eu-central-1", "walg_enabled": true, "pitr_enabled": true, "backups": [],
+                    "physical_backup_data": {"earliest_physical_backup_date_unix": 1_760_000_000, "latest_physical_backup_date_unix": 1_763_000_000}}),
+            )),
+            ("GET", ["database", "backups", "restore-point"]) => Some(self.last_restore_point(project)),
+            ("POST", ["database", "backups", what]) => self.back_up(got, project, what),
+            _ => None,
+        }
+    }
+
+    /// The newest by name; the documents do not say what is answered when there are several.
+    fn last_restore_point(&self, project: &str) -> (u16, Value) {
+        match self.restore_points.get(project).and_then(|points| points.last_key_value()) {
+            Some((name, status)) => (200, json!({"name": name, "status": status})),
+            None => (404, json!({"message": "No restore point"})),
+        }
+    }
+
+    /// Restore points, and the two ways back. Both return at once and take the project down.
+    fn back_up(&mut self, got: &Got, project: &str, what: &str) -> Answer {
+        let body: Value = serde_json::from_str(&got.body).ok()?;
+        let json_type = got.headers.get("content-type").map(String::as_str) == Some("application/json");
+        let fields = body.as_object()?;
+        if !json_type || fields.len() != 1 || !got.query.is_empty() {
+            return None;
+        }
+        if let Some(status) = self.change_fault {
+            return Some((status, json!({"message": "It went wrong on our side"})));
+        }
+        let points = self.restore_points.entry(project.to_owned()).or_default();
+        match what {
+            "restore-point" => {
+                let name = fields.get("name")?.as_str()?;
+                if name.len() > 20 || points.contains_key(name) {
+                    return Some((400, json!({"message": "name is too long or taken"})));
+                }
+                points.insert(name.to_owned(), "AVAILABLE".to_owned());
+                Some((201, json!({"name": name, "status": "PENDING"})))
+            }
+            "undo" => {
+                let known = points.contains_key(fields.get("name")?.as_str()?);
+                known.then(|| self.projects.insert(project.to_owned(), "RESTORING".to_owned()));
+                Some(if known { (201, json!({})) } else { (404, json!({"message": "No such restore point"})) })
+            }
+            "restore-pitr" => {
+                fields.get("recovery_time_target_unix")?.as_u64()?;
+                self.projects.insert(project.to_owned(), "RESTORING".to_owned());
+                Some((201, json!({})))
+            }
             _ => None,
         }
     }
