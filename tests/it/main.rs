@@ -21,6 +21,7 @@ mod properties;
 mod runbook_s8;
 mod saas;
 mod scenario_s4;
+mod scenario_s7;
 mod secrets;
 mod status;
 mod steps_http;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Answer, Got};
 
 pub const ANON: &str = "sb_publishable_practice_key";
+pub const SECRET: &str = "sb_secret_practice_admin_key";
 pub const TOKEN: &str = "sbp_practice_management_token";
 
 /// What Supabase knows.
@@ -25,7 +26,9 @@ pub struct Supabase {
     pub data_fault: Option<u16>,
     /// Project ref to its restore points and their state.
     pub restore_points: BTreeMap<String, BTreeMap<String, String>>,
-    /// A status that every change of the Management API answers instead of its own.
+    /// User id to the last `ban_duration` that was set.
+    pub bans: BTreeMap<String, String>,
+    /// A status that every change of the Management and Auth APIs answers instead of its own.
     pub change_fault: Option<u16>,
 }
 
@@ -36,6 +39,7 @@ impl Supabase {
             ("GET", ["data", "rest", "v1", table]) => self.table(got, table),
             ("GET", ["data", "rest", "v1"]) => Some((401, json!({"message": "the root needs the secret key"}))),
             ("GET", ["status", "api", "v2", "components.json"]) => Some((200, self.component_list())),
+            ("PUT", ["auth", "auth", "v1", "admin", "users", id]) => self.ban(got, id),
             (_, ["management", "v1", "projects", project, rest @ ..]) => self.management(got, project, rest),
             _ => None,
         }
@@ -66,6 +70,25 @@ impl Supabase {
                 json!({"code": "PGRST000", "details": "connection to server at \"127.0.0.1\", port 5432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n", "hint": null, "message": "Database connection error. Retrying the connection."}),
             )),
         }
+    }
+
+    /// The Auth admin API; a ban is a Go duration, and `none` lifts it.
+    fn ban(&mut self, got: &Got, id: &str) -> Answer {
+        if got.headers.get("apikey").map(String::as_str) != Some(SECRET) {
+            return Some((401, json!({"message": "Invalid API key"})));
+        }
+        let body: Value = serde_json::from_str(&got.body).ok()?;
+        let json_type = got.headers.get("content-type").map(String::as_str) == Some("application/json");
+        let duration = body.get("ban_duration")?.as_str()?;
+        let known = duration == "none" || duration.strip_suffix('h').is_some_and(|h| h.parse::<u32>().is_ok());
+        if !json_type || !known || body.as_object()?.len() != 1 || !got.query.is_empty() {
+            return None;
+        }
+        if let Some(status) = self.change_fault {
+            return Some((status, json!({"msg": "It went wrong on our side"})));
+        }
+        self.bans.insert(id.to_owned(), duration.to_owned());
+        Some((200, json!({"id": id, "aud": "authenticated"})))
     }
 
     fn component_list(&self) -> Value {
