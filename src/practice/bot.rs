@@ -1,6 +1,7 @@
 //! A real bot process to practise with. Takes the program and what it shall talk to; gives a process
 //! that is started, killed and started again from outside, as an operator or an accident would.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -75,8 +76,12 @@ impl Wiring {
         if !self.parameters.is_empty() {
             y.push_str("  parameters:\n");
         }
+        let mut by_runbook: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (runbook, name, value) in &self.parameters {
-            let _ = writeln!(y, "    {runbook}: {{ {name}: {} }}", quote(value));
+            by_runbook.entry(runbook).or_default().push(format!("{name}: {}", quote(value)));
+        }
+        for (runbook, values) in by_runbook {
+            let _ = writeln!(y, "    {runbook}: {{ {} }}", values.join(", "));
         }
         y + &self.more
     }
