@@ -66,8 +66,10 @@ async fn world(name: &str, text: &str) -> (World, Folder) {
     let programs = ["ls", "cat", "gzip", "tee", "wc", "seq"].map(|p| format!("{p}: /usr/bin/{p}")).join(", ");
     let world = World::with(false, |w| {
         w.runbooks = files.0.clone();
+        let secret = files.0.join("note");
+        fs::write(&secret, "hunter2-is-a-secret\n").expect("written");
         w.more_targets
-            .push(format!("tools: {{ programs: {{ {programs} }}, env: {{ NOTE: \"hunter2-is-a-secret\" }} }}"));
+            .push(format!("tools: {{ programs: {{ {programs} }}, env_files: {{ NOTE: {} }} }}", secret.display()));
         w.parameters.clear();
     })
     .await;
