@@ -20,6 +20,8 @@ mod practice_slack;
 mod properties;
 mod runbook_s8;
 mod saas;
+mod scenario_s2;
+mod scenario_s5;
 mod secrets;
 mod status;
 mod steps_http;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::functions::Functions;
 use super::{Answer, Got};
 
 pub const ANON: &str = "sb_publishable_practice_key";
@@ -23,6 +24,8 @@ pub struct Supabase {
     pub components: BTreeMap<String, String>,
     /// A status the data API answers instead of its own.
     pub data_fault: Option<u16>,
+    /// The edge functions of every project.
+    pub functions: Functions,
 }
 
 impl Supabase {
@@ -93,6 +96,9 @@ impl Supabase {
                 Some((200, Value::Array(services.collect())))
             }
             ("GET", ["health"]) => Some((400, json!({"message": "services is required"}))),
+            ("GET", ["functions"]) if got.query.is_empty() => Some((200, self.functions.list())),
+            ("GET", ["analytics", "endpoints", "functions.combined-stats"]) => self.functions.stats(got),
+            ("GET", ["analytics", "endpoints", "logs"]) => self.functions.logs(got),
             _ => None,
         }
     }
