@@ -22,7 +22,7 @@ pub enum Mood {
     TimedOut,
     /// Nothing comes back for longer than anybody should wait.
     Hangs,
-    /// The next call starts it and takes this many seconds; the ones after it do not.
+    /// The next call starts it and takes this many milliseconds; the ones after it do not.
     Cold(u64),
 }
 
@@ -51,15 +51,8 @@ pub struct Functions {
 
 impl Functions {
     pub fn add(&mut self, slug: &str, id: &str, mood: Mood) {
-        let new = Function {
-            id: id.into(),
-            mood,
-            status: "ACTIVE",
-            version: 7,
-            sha: "0".repeat(40),
-            coming: None,
-            ran: 0,
-        };
+        let new =
+            Function { id: id.into(), mood, status: "ACTIVE", version: 7, sha: "0".repeat(40), coming: None, ran: 0 };
         self.all.insert(slug.into(), new);
     }
 
@@ -81,8 +74,8 @@ impl Functions {
             Mood::WantsSignature => return Some((400, json!({"error": "no signature"}))),
             Mood::TimedOut => return Some((504, json!({"code": "TIMEOUT", "message": "The function timed out"}))),
             Mood::Hangs => *delay = Duration::from_secs(150),
-            Mood::Cold(seconds) => {
-                *delay = Duration::from_secs(seconds);
+            Mood::Cold(millis) => {
+                *delay = Duration::from_millis(millis);
                 function.mood = Mood::Well;
             }
             Mood::Well => {}
@@ -105,9 +98,7 @@ impl Functions {
                 None => {}
             }
         }
-        let row = |(slug, f): (&String, &Function)| {
-            json!({"id": f.id, "slug": slug, "name": slug, "status": f.status, "version": f.version, "verify_jwt": f.mood == Mood::WantsLogin})
-        };
+        let row = |(slug, f): (&String, &Function)| json!({"id": f.id, "slug": slug, "name": slug, "status": f.status, "version": f.version, "verify_jwt": f.mood == Mood::WantsLogin});
         Value::Array(self.all.iter().map(row).collect())
     }
 
@@ -122,9 +113,7 @@ impl Functions {
             return Some((200, json!({"result": [], "error": null})));
         };
         let slow = matches!(f.mood, Mood::TimedOut | Mood::Hangs);
-        let point = |minute: u64| {
-            json!({"timestamp": 1_795_341_600_000_000_u64 + minute * 60_000_000, "requests_count": 40, "success_count": if slow { 9 } else { 40 }, "redirect_count": 0, "client_err_count": 0, "server_err_count": if slow { 31 } else { 0 }, "max_execution_time": if slow { 150_000 } else { 210 }, "max_cpu_time_used": 340, "avg_memory_used": 61.5})
-        };
+        let point = |minute: u64| json!({"timestamp": 1_795_341_600_000_000_u64 + minute * 60_000_000, "requests_count": 40, "success_count": if slow { 9 } else { 40 }, "redirect_count": 0, "client_err_count": 0, "server_err_count": if slow { 31 } else { 0 }, "max_execution_time": if slow { 150_000 } else { 210 }, "max_cpu_time_used": 340, "avg_memory_used": 61.5});
         Some((200, json!({"result": [point(0), point(1)], "error": null})))
     }
 
@@ -146,9 +135,10 @@ impl Functions {
         if !sql.contains(" from logs where source_name in ('function_edge_logs','function_logs')") {
             return None;
         }
-        let row = |source: &str, limit: u32| {
-            json!({"source_name": source, "lines": "80", "say_504": (if source == "function_edge_logs" { self.limit_lines } else { 0 }).to_string(), "say_limit": limit.to_string(), "newest": "2026-11-22 10:00:59"})
-        };
-        Some((200, json!({"result": [row("function_edge_logs", 0), row("function_logs", self.limit_lines)], "error": null})))
+        let row = |source: &str, limit: u32| json!({"source_name": source, "lines": "80", "say_504": (if source == "function_edge_logs" { self.limit_lines } else { 0 }).to_string(), "say_limit": limit.to_string(), "newest": "2026-11-22 10:00:59"});
+        Some((
+            200,
+            json!({"result": [row("function_edge_logs", 0), row("function_logs", self.limit_lines)], "error": null}),
+        ))
     }
 }
