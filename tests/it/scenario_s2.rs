@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use drbot::clock;
 use drbot::practice::slack::plain_text;
 use jiff::{Timestamp, ToSpan};
 
@@ -28,7 +29,7 @@ fn rights() -> String {
 }
 
 async fn stage() -> Saas {
-    let saas = Saas::start(RUNBOOK, &rights(), |w, vendors| {
+    Saas::start(RUNBOOK, &rights(), |w, vendors| {
         w.more_targets.push(vendors.target("edge", "edge/functions/v1", ("apikey", ANON)));
         w.more_targets.push(vendors.target("supabase", "management", ("Authorization", &format!("Bearer {TOKEN}"))));
         w.more_targets.push(vendors.target("github", "github", ("Authorization", &format!("Bearer {GITHUB}"))));
@@ -46,8 +47,7 @@ async fn stage() -> Saas {
             b.supabase.functions.add("booking-api", ID, Mood::WantsLogin);
         });
     })
-    .await;
-    saas
+    .await
 }
 
 impl Saas {
@@ -65,7 +65,7 @@ impl Saas {
 
     /// Starts a run for the last hour at this commit.
     async fn run(&self, sha: &str) {
-        let now = Timestamp::now();
+        let now = Timestamp::from_millisecond(clock::now().0).unwrap();
         let times = format!("since={} until={now}", now - 1.hour());
         let said = self.world.say("alice", &format!("run S2 sha={sha} {times}")).await;
         assert!(!said.contains("parameter"), "{said}");
@@ -80,11 +80,9 @@ impl Saas {
 
 /// One call as a script on somebody's machine would make it; gives the status, or None after `wait`.
 async fn literal(saas: &Saas, post: bool, slug: &str, key: &str, wait: Duration) -> Option<u16> {
-    let url = format!("{}/edge/functions/v1/{slug}", saas.vendors.address());
-    let client = reqwest::Client::new();
-    let call = if post { client.post(url).body(r#"{"test": true}"#) } else { client.get(url) };
-    let sent = call.header("content-type", "application/json").header("apikey", key).send();
-    tokio::time::timeout(wait, sent).await.ok().map(|r| r.expect("an answer").status().as_u16())
+    let path = format!("/edge/functions/v1/{slug}");
+    let (method, body) = if post { ("POST", r#"{"test": true}"#) } else { ("GET", "") };
+    tokio::time::timeout(wait, saas.vendors.by_hand(method, &path, ("apikey", key), body)).await.ok()
 }
 
 /// The page's question has no limit and no key: a login gate alarms it, and a hanging function holds it for
@@ -259,10 +257,10 @@ async fn the_whole_scenario() {
     assert_eq!(saas.deployed().0, GOOD);
 
     // The undo: the same workflow with the commit of before.
-    let body = serde_json::json!({"ref": "main", "inputs": {"function": "booking-api", "sha": BEFORE}});
-    let call = reqwest::Client::new().post(format!("{}{WORKFLOW}", saas.vendors.address()));
-    let call = call.header("authorization", format!("Bearer {GITHUB}")).header("content-type", "application/json");
-    assert_eq!(call.body(body.to_string()).send().await.unwrap().status(), 204);
+    let body = serde_json::json!({"ref": "main", "inputs": {"function": "booking-api", "sha": BEFORE}}).to_string();
+    let bearer = format!("Bearer {GITHUB}");
+    let sent = saas.vendors.by_hand("POST", WORKFLOW, ("authorization", &bearer), &body);
+    assert_eq!(sent.await, 204);
     saas.vendors.with(|b| (0..2).for_each(|_| drop(b.supabase.functions.list())));
     assert_eq!(saas.deployed().0, BEFORE);
     saas.finish();

@@ -84,9 +84,13 @@ impl Vendors {
         )
     }
 
-    /// Where all of them are, for calls that a test makes by itself.
-    pub fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    /// A call as somebody makes it by hand: no limit in time, and only the status is looked at.
+    pub async fn by_hand(&self, method: &str, path: &str, header: (&str, &str), body: &str) -> u16 {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let method = method.parse().expect("a method");
+        let call = client.request(method, format!("http://127.0.0.1:{}{path}", self.port)).header(header.0, header.1);
+        let call = call.header("content-type", "application/json").body(body.to_owned());
+        call.send().await.expect("an answer").status().as_u16()
     }
 
     /// Looks at or changes what the vendors know.
