@@ -38,6 +38,8 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
         ("data-api-key", "sb_publishable_0123456789\n"),
         ("supabase-token", "Bearer sbp_0123456789\n"),
         ("supabase-secret-key", "sb_secret_0123456789\n"),
+        ("github-token", "Bearer ghs_0123456789\n"),
+        ("n8n-key", "n8n_0123456789\n"),
     ];
     for (name, text) in secrets {
         fs::write(folder.0.join("secrets").join(name), text).unwrap();

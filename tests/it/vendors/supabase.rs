@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::functions::Functions;
 use super::{Answer, Got};
 
 pub const ANON: &str = "sb_publishable_practice_key";
@@ -33,6 +34,8 @@ pub struct Supabase {
     pub bans: BTreeMap<String, String>,
     /// A status that every change of the Management and Auth APIs answers instead of its own.
     pub change_fault: Option<u16>,
+    /// The edge functions of every project.
+    pub functions: Functions,
 }
 
 impl Supabase {
@@ -139,6 +142,9 @@ impl Supabase {
             )),
             ("GET", ["database", "backups", "restore-point"]) => Some(self.last_restore_point(project)),
             ("POST", ["database", "backups", what]) => self.back_up(got, project, what),
+            ("GET", ["functions"]) if got.query.is_empty() => Some((200, self.functions.list())),
+            ("GET", ["analytics", "endpoints", "functions.combined-stats"]) => self.functions.stats(got),
+            ("GET", ["analytics", "endpoints", "logs"]) => self.functions.logs(got),
             _ => None,
         }
     }
