@@ -32,6 +32,11 @@ impl Draft {
         }
     }
 
+    /// Whether an event was refused, so that nothing of this decision counts.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
     pub(crate) fn effect(&mut self, key: EffectKey, lane: Lane, due: Millis, act: Act) {
         self.out.effects.push(Effect { key, lane, due, act });
     }
@@ -77,11 +82,12 @@ impl Draft {
                 ..Decision::default()
             };
         }
-        let shows = matches!(self.case.body, Body::Incident(_) | Body::Check(_) | Body::Alarm(_));
+        let shows = matches!(self.case.body, Body::Incident(_) | Body::Check(_) | Body::Plan(_) | Body::Alarm(_));
         let card = self.out.events.iter().any(changes_card);
         let line = match &self.case.body {
             Body::Incident(_) => self.out.events.iter().any(super::narrate::history::tells),
             // A group's first firing is its card; a later one only edits that, which nobody would notice.
+            Body::Plan(plan) => self.out.events.iter().any(|e| super::narrate::plan::tells(plan, e)),
             Body::Alarm(alarm) => alarm.rounds > 1 && self.out.events.iter().any(begins),
             _ => false,
         };

@@ -9,6 +9,7 @@ mod came;
 mod draft;
 mod flow;
 pub mod narrate;
+mod plan;
 pub mod policy;
 mod render;
 pub mod route;

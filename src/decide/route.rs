@@ -42,6 +42,7 @@ pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Ro
             Command::Status | Command::Detect { runbook: Some(_) } => {
                 Route::Case(CaseId(format!("check-{}", ids.hex())))
             }
+            Command::Plan { .. } => Route::Case(CaseId(format!("plan-{}", ids.hex()))),
             Command::Declare { .. } => Route::Case(CaseId::incident(world.last_number + 1)),
             Command::Ack { alert } => {
                 alerts::meant(alert.as_deref(), &place.channel, world).map_or(Route::Nowhere, Route::Case)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, answers, approve, came, flow, narrate, private, render};
+use super::{Cx, alerts, answers, approve, came, flow, narrate, plan, private, render};
 use crate::model::approval::ApprovalId;
 use crate::model::case::Body;
 use crate::model::command::{Asked, Command};
@@ -35,6 +35,7 @@ pub(crate) fn said(
     match (&asked.command, &draft.case.body) {
         (Command::Status, _) => status(draft, cx, &person, place),
         (Command::Detect { runbook: Some(name) }, _) => detect_one(draft, cx, (&person, place), name),
+        (Command::Plan { runbook, given }, Body::Empty) => plan::asked(draft, cx, (&person, place), (runbook, given)),
         (Command::Ack { .. }, Body::Alarm(_)) => alerts::ack(draft, cx, &person),
         (Command::Declare { title }, _) => declare(draft, cx, (&person, place), title),
         (_, Body::Incident(_)) => on_incident(draft, cx, (by, &person), &asked.command),

@@ -79,6 +79,22 @@ impl Executors {
         }
     }
 
+    /// Shows what a step acting on `acts_on` would meet. A step that would change something must also find
+    /// that drbot may act there.
+    pub async fn look(&self, question: Option<&Question>, acts_on: &str, changes: bool) -> Outcome {
+        if changes
+            && self.sql.knows(acts_on)
+            && let Err(why) = self.sql.may_act(acts_on).await
+        {
+            return Outcome::NoPreview { why: format!("drbot cannot act there: {why}") };
+        }
+        match (question, self.identity(acts_on)) {
+            (Some(q), _) => self.preview(q, acts_on).await,
+            (None, Ok(identity)) => Outcome::Previewed { rows: Rows::default(), identity },
+            (None, Err(why)) => Outcome::NoPreview { why },
+        }
+    }
+
     /// Carries out a job and says how it ended and how certain that is. What may be done again is tried
     /// again as often as the step says.
     pub async fn run(&self, job: &Job) -> Ended {

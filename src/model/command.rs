@@ -17,6 +17,7 @@ pub enum Command {
     Status,
     Detect { runbook: Option<String> },
     Runbooks,
+    Plan { runbook: String, given: BTreeMap<String, String> },
     Ack { alert: Option<String> },
     Declare { title: String },
     Show { step: Option<String> },
@@ -98,6 +99,13 @@ pub const VERBS: &[Verb] = &[
         on_incident: false,
         example: "declare database-performance",
         summary: "open an incident and start its recovery clock",
+    },
+    Verb {
+        name: "plan",
+        args: &[Arg::Word("RUNBOOK"), Arg::Pairs("name=value")],
+        on_incident: false,
+        example: "plan database-performance longer_than=5m",
+        summary: "show what a runbook would do now, without doing it",
     },
     Verb {
         name: "run",

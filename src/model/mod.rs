@@ -18,6 +18,7 @@ pub mod message;
 pub mod outcome;
 pub mod param;
 pub mod person;
+pub mod plan;
 pub mod process;
 pub mod run;
 pub mod runbook;

@@ -286,6 +286,19 @@ pub enum Risk {
     Destructive,
 }
 
+impl EffectClass {
+    /// The word used in files and on cards.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            EffectClass::Observe => "observe",
+            EffectClass::Idempotent => "idempotent",
+            EffectClass::Atomic => "atomic",
+            EffectClass::Once => "once",
+        }
+    }
+}
+
 impl Risk {
     /// The word used in files and on cards.
     #[must_use]

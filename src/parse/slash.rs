@@ -113,6 +113,7 @@ fn build(name: &str, got: Got) -> Result<Command, String> {
         "runbooks" => Command::Runbooks,
         "ack" => Command::Ack { alert: Some(take()).filter(|a| !a.is_empty()) },
         "declare" => Command::Declare { title: take() },
+        "plan" => Command::Plan { runbook: take(), given: pairs },
         "run" => Command::Run { runbook: take(), given: pairs },
         "show" => Command::Show { step: Some(take()).filter(|s| !s.is_empty()) },
         "next" => Command::Next { choice: choice(&take())? },

@@ -17,6 +17,7 @@ mod flow;
 mod manual;
 mod mentions;
 mod messages;
+mod plan;
 mod post_rate;
 mod post_slack;
 mod practice_page;

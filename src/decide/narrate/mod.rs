@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod history;
 pub mod incident;
+pub mod plan;
 pub mod runbooks;
 pub mod status;
 
@@ -60,6 +61,8 @@ pub fn card(scene: &Scene<'_>, kind: CardKind, entries: &[Entry]) -> Option<Draw
         (Body::Incident(_), CardKind::Main) => whole(incident::card(scene.case, scene.roster, scene.now)),
         (Body::Incident(_), CardKind::History) => history::chunk(entries, scene.roster),
         (Body::Check(status), CardKind::Main) => whole(status::card(status, scene)),
+        (Body::Plan(plan), CardKind::Main) => whole(plan::card(plan, scene)),
+        (Body::Plan(plan), CardKind::History) => plan::detail(plan, entries),
         (Body::Alarm(alarm), CardKind::Main) => whole(alert::card(alarm, scene)),
         (Body::Alarm(alarm), CardKind::History) => alert::again(alarm, entries),
         _ => None,
