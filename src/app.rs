@@ -108,8 +108,11 @@ pub fn executors(config: &Config, redactor: &Redactor) -> Executors {
 
 fn rules(config: &Config, roster: &Roster) -> Rules {
     let policies = config.policies();
-    let said = serde_json::to_vec(&(roster, policies.iter().map(|(r, p)| (r.word(), p)).collect::<Vec<_>>()))
-        .unwrap_or_default();
+    let said = serde_json::to_vec(&(
+        roster,
+        policies.iter().map(|((tier, risk), p)| (tier, risk.word(), p)).collect::<Vec<_>>(),
+    ))
+    .unwrap_or_default();
     Rules {
         version: hex::encode(Sha256::digest(said)),
         policies,

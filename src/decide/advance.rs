@@ -4,6 +4,7 @@
 use super::Cx;
 use super::draft::Draft;
 use super::flow;
+use super::interlock;
 use super::render;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::Event;
@@ -84,6 +85,10 @@ fn ask_person(draft: &mut Draft, cx: &mut Cx<'_>, step: &str) {
 
 fn preview(draft: &mut Draft, cx: &mut Cx<'_>, at: (&Run, &Step), work: &Task) {
     let (run, step) = at;
+    if let Some(held) = cx.world.other(&interlock::on_target(&work.target), &draft.case.id) {
+        pause(draft, &format!("{} is being changed in {}; one change at a time", work.target, cx.world.holder(held)));
+        return release(draft, run);
+    }
     draft.happen(Event::PreviewAsked { step: step.id.clone() });
     let asked = work.preview.as_ref().ok_or_else(|| "the step has no preview".to_owned());
     match asked.and_then(|p| render::preview(step, work, p, &run.values)) {

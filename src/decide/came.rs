@@ -181,15 +181,15 @@ fn previewed(
             rows.count()
         ));
     }
-    ask(draft, cx, work, action)
+    ask(draft, cx, (work, run.loaded.runbook.tier), action)
 }
 
-fn ask(draft: &mut Draft, cx: &mut Cx<'_>, work: &Task, action: Action) -> Result<(), String> {
+fn ask(draft: &mut Draft, cx: &mut Cx<'_>, by: (&Task, u8), action: Action) -> Result<(), String> {
+    let (work, tier) = by;
     let policy = cx
         .world
         .rules
-        .policies
-        .get(&work.risk)
+        .policy(tier, work.risk)
         .cloned()
         .ok_or_else(|| format!("no approval policy for {} steps is configured", work.risk.word()))?;
     let digest = action.digest();

@@ -1,6 +1,7 @@
 //! A decision being made. Takes events one by one and applies each to a copy of the case, so that later
 //! parts of the same decision see what earlier ones did; gives the whole decision, or none of it.
 
+use super::interlock;
 use crate::model::case::{Body, Case};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
 use crate::model::event::{Event, Illegal};
@@ -17,11 +18,13 @@ pub(crate) struct Draft {
     pub(crate) out: Decision,
     now: Millis,
     broken: Option<Illegal>,
+    /// The lock on a target that the case held before.
+    held: Option<String>,
 }
 
 impl Draft {
     pub(crate) fn new(case: &Case, now: Millis) -> Draft {
-        Draft { case: case.clone(), out: Decision::default(), now, broken: None }
+        Draft { case: case.clone(), out: Decision::default(), now, broken: None, held: interlock::held(case) }
     }
 
     /// Records that something happened.
@@ -81,6 +84,11 @@ impl Draft {
                 reply: Some(Reply::Private(Message::text(text))),
                 ..Decision::default()
             };
+        }
+        let holds = interlock::held(&self.case);
+        if holds != self.held {
+            self.out.guards.extend(self.held.take().map(Guard::Release));
+            self.out.guards.extend(holds.map(Guard::Take));
         }
         let shows = matches!(self.case.body, Body::Incident(_) | Body::Check(_) | Body::Plan(_) | Body::Alarm(_));
         let card = self.out.events.iter().any(changes_card);

@@ -200,8 +200,8 @@ pub(super) fn skip(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&
 
 /// Why the run cannot go on now: another incident has its lock.
 fn taken(draft: &Draft, cx: &Cx<'_>, run: &Run) -> Option<String> {
-    let holder = cx.world.locks.get(&advance::lock(&run.loaded.runbook.runbook)).filter(|c| **c != draft.case.id)?;
-    Some(format!("The same runbook is going in {} now; wait for it.", holder.0.to_uppercase()))
+    let held = cx.world.other(&advance::lock(&run.loaded.runbook.runbook), &draft.case.id)?;
+    Some(format!("The same runbook is going in {} now; wait for it.", cx.world.holder(held)))
 }
 
 /// Ends the run, with a reason.

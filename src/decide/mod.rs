@@ -8,6 +8,7 @@ mod approve;
 mod came;
 mod draft;
 mod flow;
+mod interlock;
 pub mod narrate;
 mod plan;
 pub mod policy;

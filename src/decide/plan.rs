@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::draft::Draft;
-use super::{Cx, answers, private, render};
+use super::{Cx, answers, interlock, private, render};
 use crate::model::case::Body;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::Event;
@@ -33,6 +33,7 @@ pub(crate) fn asked(
         Ok(values) => values,
         Err(why) => return private(format!("{why}.")),
     };
+    let hindered = interlock::hindrance(loaded, &values, cx.world).map(|why| format!(" It does not run now: {why}."));
     draft.happen(Event::PlanAsked {
         by: person.id.clone(),
         channel: place.channel.clone(),
@@ -41,7 +42,8 @@ pub(crate) fn asked(
         values,
     });
     go_on(draft, cx);
-    private(format!("Planning `{name}`. Nothing is changed; the plan appears in this channel."))
+    let hindered = hindered.unwrap_or_default();
+    private(format!("Planning `{name}`. Nothing is changed; the plan appears in this channel.{hindered}"))
 }
 
 /// What a look brought.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, answers, approve, came, flow, narrate, plan, private, render};
+use super::{Cx, alerts, answers, approve, came, flow, interlock, narrate, plan, private, render};
 use crate::model::approval::ApprovalId;
 use crate::model::case::Body;
 use crate::model::command::{Asked, Command};
@@ -201,12 +201,15 @@ pub(super) fn startable(
         return Err(format!("`{}` cannot run here: {why}.", loaded.runbook.runbook));
     }
     let values = loaded.values(given).map_err(|why| format!("{why}."))?;
-    match cx.world.locks.get(&advance::lock(&loaded.runbook.runbook)).filter(|c| **c != draft.case.id) {
+    if let Some(why) = interlock::hindrance(loaded, &values, cx.world) {
+        return Err(format!("`{}` does not run now: {why}.", loaded.runbook.runbook));
+    }
+    match cx.world.other(&advance::lock(&loaded.runbook.runbook), &draft.case.id) {
         None => Ok((loaded.clone(), values)),
-        Some(holder) => Err(format!(
+        Some(held) => Err(format!(
             "`{}` is already going in {}; one run of it at a time.",
             loaded.runbook.runbook,
-            holder.0.to_uppercase()
+            cx.world.holder(held)
         )),
     }
 }
@@ -233,8 +236,8 @@ fn next(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person) -> Reply {
         return private(if asked { format!("Asking the target again. {text}") } else { text });
     }
     let lock = advance::lock(&run.loaded.runbook.runbook);
-    if let Some(holder) = cx.world.locks.get(&lock).filter(|c| **c != draft.case.id) {
-        return private(format!("The same runbook is going in {} now; wait for it.", holder.0.to_uppercase()));
+    if let Some(held) = cx.world.other(&lock, &draft.case.id) {
+        return private(format!("The same runbook is going in {} now; wait for it.", cx.world.holder(held)));
     }
     draft.guard(Guard::Take(lock));
     draft.happen(Event::RunResumed { by: person.id.clone() });

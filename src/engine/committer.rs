@@ -20,7 +20,7 @@ use crate::model::id::{CaseId, Ids};
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::Reply;
 use crate::model::time::Millis;
-use crate::model::world::{Decision, Guard, Open, Ringing, World};
+use crate::model::world::{Decision, Guard, Held, Open, Ringing, World};
 use crate::persist::{Batch, CommitError, Store, StoreError, Stored, chain};
 
 /// Most deliveries in one commit.
@@ -290,7 +290,8 @@ impl Committer {
             match guard {
                 Guard::Take(name) => {
                     batch.take(name, id, now);
-                    self.world.locks.insert(name.clone(), id.clone());
+                    let held = Held { case: id.clone(), since: now };
+                    self.world.locks.entry(name.clone()).and_modify(|h| h.case = id.clone()).or_insert(held);
                 }
                 Guard::Release(name) => {
                     batch.release(name, id);

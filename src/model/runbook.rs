@@ -37,6 +37,9 @@ pub struct Runbook {
     pub alerts: Vec<AlertMatch>,
     #[serde(default)]
     pub params: BTreeMap<String, Param>,
+    /// What must not be while this runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interlocks: Vec<Interlock>,
     pub detect: Detect,
     pub steps: Vec<Step>,
     #[serde(default)]
@@ -52,6 +55,20 @@ pub struct Objectives {
     pub rto: Span,
     pub rpo: Span,
     pub mttr: Span,
+}
+
+/// Something that keeps a runbook from running; exactly one of `not_while` and `differ`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Interlock {
+    /// The runbook of a scenario; no incident of it may be open and not recovered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_while: Option<String>,
+    /// Parameters whose values must all be different.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differ: Vec<String>,
+    /// Said to whoever is refused.
+    pub why: String,
 }
 
 /// How a scenario is noticed.

@@ -68,6 +68,10 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
         faults.extend(leads_to(&loaded.runbook).filter(known).map(|name| {
             format!("{}.yaml: a choice leads to runbook `{name}`, which does not exist", loaded.runbook.runbook)
         }));
+        let waits = loaded.runbook.interlocks.iter().filter_map(|lock| lock.not_while.as_ref());
+        faults.extend(waits.filter(known).map(|name| {
+            format!("{}.yaml: an interlock names runbook `{name}`, which does not exist", loaded.runbook.runbook)
+        }));
     }
     faults.extend(rivals(&runbooks, files));
     for name in site.parameters.keys().filter(|n| !runbooks.contains_key(*n)) {

@@ -35,6 +35,9 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
             fault("alerts:", "an alert rule without labels would answer every alert: name at least `alertname`".into());
         }
     }
+    for what in interlocks(runbook) {
+        fault("interlocks:", what);
+    }
     for (name, param) in &runbook.params {
         if let Err(e) = sound(name, param) {
             faults.push(format!("{}: {e}", place(file, text, &["params:", &format!("{name}:")])));
@@ -261,6 +264,18 @@ fn aimless(step: &Step, list: &[Step]) -> Option<String> {
         }),
         _ => None,
     }
+}
+
+/// What is wrong with the interlocks of a runbook.
+fn interlocks(runbook: &Runbook) -> impl Iterator<Item = String> {
+    runbook.interlocks.iter().filter_map(|lock| {
+        let odd = lock.differ.iter().find(|p| !runbook.params.contains_key(*p));
+        match (&lock.not_while, lock.differ.len(), odd) {
+            (Some(_), 0, _) | (None, 2.., None) => None,
+            (None, 2.., Some(odd)) => Some(format!("`differ` names `{odd}`, which is no parameter")),
+            _ => Some("an interlock has either `not_while: RUNBOOK` or `differ: [PARAMETER, PARAMETER]`".to_owned()),
+        }
+    })
 }
 
 /// The runbooks that a choice leads to.

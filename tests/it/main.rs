@@ -14,6 +14,7 @@ mod execute_process_output;
 mod execute_sql;
 mod execute_sql_change;
 mod flow;
+mod interlocks;
 mod manual;
 mod mentions;
 mod messages;

@@ -124,7 +124,7 @@ fn met(step: &Step, found: Option<&Look>) -> String {
 /// Who would have to agree and how the step would be taken back.
 fn agreed(plan: &Plan, scene: &Scene<'_>, task: &Task) -> String {
     let undo = task.undo.as_ref().map_or_else(|| "none".to_owned(), Undo::text);
-    let who = match scene.world.rules.policies.get(&task.risk) {
+    let who = match scene.world.rules.policy(plan.loaded.runbook.tier, task.risk) {
         Some(policy) => policy::explain(policy, &plan.by, &[], scene.roster).text(scene.roster),
         None => "no approval policy is configured".to_owned(),
     };

@@ -169,11 +169,14 @@ pub fn rules(variant: usize) -> Rules {
     let destructive = vec![quorum("dba", 1), quorum("owner", 1)];
     Rules {
         version: format!("v{variant}"),
-        policies: [
-            (Risk::Disruptive, Policy { all_of: disruptive }),
-            (Risk::Destructive, Policy { all_of: destructive }),
-        ]
-        .into(),
+        policies: (1..=3)
+            .flat_map(|tier| {
+                [
+                    ((tier, Risk::Disruptive), Policy { all_of: disruptive.clone() }),
+                    ((tier, Risk::Destructive), Policy { all_of: destructive.clone() }),
+                ]
+            })
+            .collect(),
         decide_within: Span::minutes(15),
         start_within: Span::minutes(5),
         alert_channel: "C1".into(),
