@@ -1,6 +1,8 @@
 //! The composition root. Takes a configuration; builds everything, starts it in order and stops it in
 //! the opposite one.
 
+mod reload;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -181,8 +183,6 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         store.end_leases(None).await.context("ending the leases of the process before")?;
     }
     let roster = Roster { home_team: config.slack.team.clone(), people: config.people.clone() };
-    let watches: Vec<String> =
-        catalog.runbooks.values().filter(|l| l.unusable.is_none()).map(|l| l.runbook.runbook.clone()).collect();
     let fixed = Fixed { rules: rules(&config, &roster), catalog, roster, redactor };
     let (engine, committer) = Engine::start(store.clone(), fixed).await.context("reading the store")?;
     let slack = SlackClient::new(
@@ -207,12 +207,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let doors =
         Arc::new(Doors { engine: engine.clone(), secrets, alertmanager, replies, ready: AtomicBool::new(true) });
-    for watch in watches {
-        engine
-            .submit(Delivery { key: format!("up/{owner}/{watch}"), input: Input::Up { watch } })
-            .await
-            .context("starting the watches")?;
-    }
+    let reloading = detections(&config, &engine, &owner).await?;
     let (tell_worker, hear) = watch::channel(false);
     let working = tokio::spawn(worker::run(worker, hear));
     let trimming = tokio::spawn(trim(store.clone()));
@@ -223,6 +218,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         _ = committer => Err(anyhow!("the committer ended")),
     };
     trimming.abort();
+    reloading.abort();
     let _ = tell_worker.send(true);
     if tokio::time::timeout(STOP_WITHIN, working).await.is_err() {
         warn!("work in hand did not finish in time; the next start tells what is known of it");
@@ -230,6 +226,25 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     store.close().await;
     info!("stopped");
     result
+}
+
+/// Starts the standing detections, and what keeps them in step with the runbook folder.
+async fn detections(config: &Config, engine: &Engine, owner: &str) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let catalog = engine.catalog();
+    for loaded in catalog.runbooks.values().filter(|l| l.unusable.is_none()) {
+        let watch = loaded.runbook.runbook.clone();
+        engine
+            .submit(Delivery { key: format!("up/{owner}/{watch}"), input: Input::Up { watch } })
+            .await
+            .context("starting the watches")?;
+    }
+    let folder = reload::Folder {
+        folder: config.runbooks.folder.clone(),
+        site: site(config),
+        engine: engine.clone(),
+        owner: owner.to_owned(),
+    };
+    Ok(tokio::spawn(reload::watch(folder)))
 }
 
 async fn stop_asked(doors: Arc<Doors>) {

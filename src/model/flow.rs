@@ -86,3 +86,17 @@ pub struct Retry {
 fn two_seconds() -> Span {
     Span::seconds(2)
 }
+
+/// Something that keeps a runbook from running; exactly one of `not_while` and `differ`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Interlock {
+    /// The runbook of a scenario; no incident of it may be open and not recovered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_while: Option<String>,
+    /// Parameters whose values must all be different.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differ: Vec<String>,
+    /// Said to whoever is refused.
+    pub why: String,
+}

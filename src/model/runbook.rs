@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::alert::{AlertGroup, AlertMatch};
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::expect::Expect;
-use super::flow::{Choose, OnFail, Parallel, Retry, Wait};
+use super::flow::{Choose, Interlock, OnFail, Parallel, Retry, Wait};
 pub use super::param::{Param, ParamType};
-use super::time::Span;
+use super::time::{Millis, Span};
 
 /// One scenario as a file: how it is noticed, what is done, how success is proved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -55,20 +55,6 @@ pub struct Objectives {
     pub rto: Span,
     pub rpo: Span,
     pub mttr: Span,
-}
-
-/// Something that keeps a runbook from running; exactly one of `not_while` and `differ`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Interlock {
-    /// The runbook of a scenario; no incident of it may be open and not recovered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_while: Option<String>,
-    /// Parameters whose values must all be different.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub differ: Vec<String>,
-    /// Said to whoever is refused.
-    pub why: String,
 }
 
 /// How a scenario is noticed.
@@ -364,6 +350,16 @@ pub struct Loaded {
 pub struct Catalog {
     pub shared: Shared,
     pub runbooks: BTreeMap<String, Loaded>,
+    /// What is wrong with the files as they are now; the catalog is then the last one that loaded.
+    pub stale: Option<Stale>,
+}
+
+/// Runbook files that do not load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stale {
+    /// When that was first seen.
+    pub since: Millis,
+    pub faults: Vec<String>,
 }
 
 impl Catalog {

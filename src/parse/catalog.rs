@@ -78,7 +78,7 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
         faults.push(format!("configuration: runbooks.parameters names `{name}`, which is no runbook in the folder"));
     }
     match shared {
-        Some(shared) if faults.is_empty() => Ok(Catalog { shared, runbooks }),
+        Some(shared) if faults.is_empty() => Ok(Catalog { shared, runbooks, stale: None }),
         _ => Err(faults),
     }
 }

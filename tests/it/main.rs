@@ -24,6 +24,7 @@ mod post_slack;
 mod practice_page;
 mod practice_slack;
 mod properties;
+mod reload;
 mod runbook_s8;
 mod saas;
 mod scenario_s1;
