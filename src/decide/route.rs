@@ -84,6 +84,8 @@ pub fn on_incident(command: &Command) -> bool {
         Command::Run { .. } => "run",
         Command::Show { .. } => "show",
         Command::Next { .. } => "next",
+        Command::Retry { .. } => "retry",
+        Command::Resume => "resume",
         Command::Skip { .. } => "skip",
         Command::Abort { .. } => "abort",
         Command::Undo { .. } => "undo",

@@ -143,6 +143,8 @@ fn on_incident(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Speaker, &Person), com
             Some(n) => private(flow::chosen(draft, cx, person, n.saturating_sub(1))),
             None => next(draft, cx, person),
         },
+        Command::Retry { step } => again(draft, cx, person, step.as_deref()),
+        Command::Resume => again(draft, cx, person, None),
         Command::Skip { step, reason } => flow::skip(draft, cx, person, (step, reason)),
         Command::Abort { reason } => flow::abort(draft, person, reason),
         Command::Undo { step } => flow::undo(draft, cx, person, step.as_deref()),
@@ -243,6 +245,24 @@ fn next(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person) -> Reply {
     draft.happen(Event::RunResumed { by: person.id.clone() });
     advance(draft, cx);
     private("Going on; the card shows the next step.")
+}
+
+/// Goes on after a pause, which tries the step again at which it paused. Nothing that may have happened is
+/// ever started again.
+fn again(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, step: Option<&str>) -> Reply {
+    let Some(run) = draft.run() else { return next(draft, cx, person) };
+    let now = run.current().map(|(s, _)| s.id.clone());
+    let odd = step.filter(|step| now.as_deref() != Some(step));
+    match (&run.state, odd) {
+        (RunState::Paused(_), None) => next(draft, cx, person),
+        (_, Some(odd)) => {
+            let now = now.map_or("none".to_owned(), |id| format!("`{id}`"));
+            private(format!("Only the current step can be tried again; that is {now}, not `{odd}`."))
+        }
+        (_, None) => {
+            private(format!("The run is not paused. {}", narrate::incident::next_text(&draft.case, cx.roster)))
+        }
+    }
 }
 
 fn settle(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, bool)) -> Reply {

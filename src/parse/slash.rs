@@ -117,6 +117,8 @@ fn build(name: &str, got: Got) -> Result<Command, String> {
         "run" => Command::Run { runbook: take(), given: pairs },
         "show" => Command::Show { step: Some(take()).filter(|s| !s.is_empty()) },
         "next" => Command::Next { choice: choice(&take())? },
+        "retry" => Command::Retry { step: Some(take()).filter(|s| !s.is_empty()) },
+        "resume" => Command::Resume,
         "withdraw" => Command::Withdraw { id: take() },
         "skip" => Command::Skip { step: take(), reason: take() },
         "abort" => Command::Abort { reason: take() },
