@@ -30,6 +30,7 @@ pub(crate) fn advance(draft: &mut Draft, cx: &mut Cx<'_>) {
         (Phase::Todo, Work::Wait(wait)) => flow::wait(draft, cx, (&run, step), wait),
         (Phase::Todo, Work::Choose(choose)) => flow::ask(draft, cx, step, choose),
         (Phase::Todo, Work::Parallel(parallel)) => flow::look(draft, cx, (&run, step), parallel),
+        (Phase::Todo, Work::Notify(notify)) => flow::notify(draft, cx, (&run, step), notify),
         (phase, Work::Sql(task) | Work::Http(task) | Work::Process(task)) if phase != Phase::Failed => {
             advance_task(draft, cx, (&run, step), (task, phase));
         }

@@ -7,13 +7,14 @@ use super::{Cx, private, render, verdict};
 use crate::model::approval::Standing;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::Event;
-use crate::model::flow::{Choose, OnFail, Parallel, Wait, Way};
+use crate::model::flow::{Choose, Notify, OnFail, Parallel, Wait, Way};
 use crate::model::id::{ButtonId, EffectKey};
 use crate::model::message::Reply;
 use crate::model::outcome::{Checked, Verdict};
-use crate::model::person::Person;
+use crate::model::person::{Person, PersonId};
 use crate::model::run::{Phase, Run, RunState};
 use crate::model::runbook::{Step, Work};
+use crate::model::statement::fill;
 use crate::model::time::Millis;
 
 /// Begins to wait.
@@ -129,6 +130,23 @@ fn hand_over(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, name: &str) {
             advance::ended(draft);
         }
     }
+}
+
+/// Tells the people of some roles. Where nobody has them the step fails: a bell that rings for nobody is
+/// no notice.
+pub(super) fn notify(draft: &mut Draft, cx: &mut Cx<'_>, at: (&Run, &Step), notify: &Notify) {
+    let (run, step) = at;
+    let meant = |p: &&Person| p.roles.iter().any(|r| notify.roles.contains(r));
+    let people: Vec<PersonId> = cx.roster.people.iter().filter(meant).map(|p| p.id.clone()).collect();
+    if people.is_empty() {
+        let why = format!("nobody in the roster has the role {}", notify.roles.join(" or "));
+        draft.happen(Event::WaitBegan { step: step.id.clone(), until: cx.now });
+        draft.happen(Event::WaitOver { step: step.id.clone(), ok: false, figures: vec![why] });
+    } else {
+        let text = fill(&notify.text, &run.values);
+        draft.happen(Event::Notified { step: step.id.clone(), text, people });
+    }
+    advance(draft, cx);
 }
 
 /// Asks all questions at once; the answers are shown and decide nothing.

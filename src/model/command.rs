@@ -137,13 +137,7 @@ pub const VERBS: &[Verb] = &[
         example: "retry cancel-long-queries",
         summary: "try the step again that did not go through",
     },
-    Verb {
-        name: "resume",
-        args: &[],
-        on_incident: true,
-        example: "resume",
-        summary: "go on after a pause",
-    },
+    Verb { name: "resume", args: &[], on_incident: true, example: "resume", summary: "go on after a pause" },
     Verb {
         name: "approve",
         args: &[Arg::Word("ID")],

@@ -234,6 +234,12 @@ pub enum Event {
         by: PersonId,
         label: String,
     },
+    /// These people were told this; the incident's thread carries it and rings their bell.
+    Notified {
+        step: String,
+        text: String,
+        people: Vec<PersonId>,
+    },
     RunAborted {
         by: PersonId,
         why: String,
@@ -324,6 +330,7 @@ impl Event {
             Event::WaitOver { .. } => "wait_over",
             Event::ChoiceAsked { .. } => "choice_asked",
             Event::Chosen { .. } => "chosen",
+            Event::Notified { .. } => "notified",
             Event::RunAborted { .. } => "run_aborted",
             Event::RunHandedOver { .. } => "run_handed_over",
             Event::UndoAsked { .. } => "undo_asked",

@@ -100,3 +100,13 @@ pub struct Interlock {
     /// Said to whoever is refused.
     pub why: String,
 }
+
+/// Something that people are told so that they notice: chat rings their bell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Notify {
+    /// Everybody of the roster with one of these roles.
+    pub roles: Vec<String>,
+    /// With `{parameter}` placeholders.
+    pub text: String,
+}

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::{AlertGroup, AlertMatch};
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::expect::Expect;
-use super::flow::{Choose, Interlock, OnFail, Parallel, Retry, Wait};
+use super::flow::{Choose, Interlock, Notify, OnFail, Parallel, Retry, Wait};
 pub use super::param::{Param, ParamType};
 use super::time::{Millis, Span};
 
@@ -153,6 +153,8 @@ pub enum Work {
     Choose(Choose),
     /// Questions asked together; their answers are shown and decide nothing.
     Parallel(Parallel),
+    /// People of some roles are told in the incident's channel.
+    Notify(Notify),
 }
 
 /// Something a system does: what exactly, what it may touch, how it is proved and undone.
@@ -452,7 +454,7 @@ impl Work {
     pub fn task(&self) -> Option<&Task> {
         match self {
             Work::Sql(task) | Work::Http(task) | Work::Process(task) => Some(task),
-            Work::Manual(_) | Work::Wait(_) | Work::Choose(_) | Work::Parallel(_) => None,
+            Work::Manual(_) | Work::Wait(_) | Work::Choose(_) | Work::Parallel(_) | Work::Notify(_) => None,
         }
     }
 }

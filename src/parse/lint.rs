@@ -250,6 +250,8 @@ fn aimless(step: &Step, list: &[Step]) -> Option<String> {
         Work::Wait(w) if w.every.0 < 1_000 && !w.until.is_empty() => {
             Some("looks too often: `every` at least 1s".to_owned())
         }
+        Work::Notify(n) if n.roles.is_empty() => Some("tells nobody: name at least one role".to_owned()),
+        Work::Notify(n) if n.text.trim().is_empty() => Some("says nothing".to_owned()),
         Work::Parallel(p) if p.checks.is_empty() => Some("asks nothing".to_owned()),
         Work::Choose(c) if c.options.len() < 2 || c.options.len() > 5 => {
             Some("offers a choice of two to five `options`".to_owned())

@@ -36,8 +36,7 @@ pub(super) async fn render(worker: &Worker, effect: &Leased, kind: CardKind) -> 
         }
     };
     let mut payload = blocks::message(&redacted(worker, drawn.message.clone())).payload;
-    if kind == CardKind::History && case.alarm().is_some() {
-        // It is there to be noticed, which an answer in a thread alone is not.
+    if drawn.loud {
         payload["reply_broadcast"] = json!(true);
     }
     let standing = case.cards.get(&kind).filter(|c| c.failed.is_none()).cloned();

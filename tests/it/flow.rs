@@ -39,6 +39,13 @@ steps:
   - id: breath
     title: Take a breath
     do: { wait: { for: 1s } }
+  - id: tell
+    title: Tell the responders
+    do: { notify: { roles: [responder], text: "The look is over, <!channel>: come and choose." } }
+  - id: nobody
+    title: Tell whom there is none of
+    on_fail: continue
+    do: { notify: { roles: [gardener], text: Come. } }
   - id: way
     title: Which way
     do: { choose: { ask: "What now?", options: [{ label: Call somebody, go: call }, { label: Straight to the end, go: end }, { label: The other runbook, runbook: rename }] } }
@@ -119,6 +126,15 @@ async fn it_waits_looks_and_goes_the_way_that_somebody_chose() {
     assert!(world.say("alice", "next 4").await.contains("There is no choice 4: there are 3"));
     assert!(world.say("alice", "next x").await.contains("not the number of a choice"));
     assert_eq!(buttons(&card).len(), 3);
+    assert!(text.contains("nobody in the roster has the role gardener"), "{text}");
+    let bell = world.see(|t| t.contains("come and choose")).await;
+    assert_eq!(bell.thread_ts.as_ref(), Some(&card.ts), "it stands in the incident's thread");
+    let blocks = serde_json::to_string(&bell.blocks).expect("JSON");
+    for person in ["alice", "bob", "carol"] {
+        let mention = format!(r#"{{"type":"user","user_id":"{}"}}"#, user(person).user);
+        assert!(blocks.contains(&mention), "{mention}: {blocks}");
+    }
+    assert!(!bell.text.contains("<!channel>") && bell.text.contains("Bob"), "{}", bell.text);
     world.slack.click(&user("bob"), CHANNEL, &card.ts, "Straight to the end").await.expect("a click");
     let card = world.see(|t| t.contains("Recovered and verified")).await;
     let text = plain_text(&card);

@@ -31,6 +31,7 @@ pub fn text(message: &Message) -> String {
         Run::Plain(t) => t.clone(),
         Run::Bold(t) => format!("*{t}*"),
         Run::Code(t) => format!("`{t}`"),
+        Run::Person { name, account } => format!("@{name}({account})"),
     };
     let part = |p: &Part| match p {
         Part::Title(t) => format!("# {t}"),

@@ -70,6 +70,7 @@ fn line(plan: &Plan, scene: &Scene<'_>, at: (usize, &Step)) -> Vec<Run> {
                 "✋"
             }
         }
+        (Some(Look::Free), _) if matches!(step.work, Work::Notify(_)) => "🔔",
         (Some(Look::Free), _) => "👤",
         _ => "🔎",
     };
@@ -81,6 +82,7 @@ fn line(plan: &Plan, scene: &Scene<'_>, at: (usize, &Step)) -> Vec<Run> {
             let ways: Vec<&str> = choose.options.iter().map(|w| w.label.as_str()).collect();
             format!("a person chooses: {}", ways.join(", "))
         }
+        Work::Notify(notify) => format!("tells everybody with the role {}", notify.roles.join(" or ")),
         Work::Parallel(_) | Work::Sql(_) | Work::Http(_) | Work::Process(_) => met(step, found),
     };
     if let Some(task) = step.work.task().filter(|t| !t.reads() && !nothing(found)) {
@@ -152,7 +154,7 @@ fn systems(plan: &Plan) -> String {
 pub fn detail(plan: &Plan, entries: &[Entry]) -> Option<Drawn> {
     let told: Vec<(&Entry, Message)> = entries.iter().filter_map(|e| Some((e, exact(plan, &e.event)?))).collect();
     let (entry, message) = told.first()?;
-    Some(Drawn { message: message.clone(), upto: entry.seq, more: told.len() > 1 })
+    Some(Drawn { message: message.clone(), upto: entry.seq, more: told.len() > 1, loud: false })
 }
 
 fn exact(plan: &Plan, event: &Event) -> Option<Message> {

@@ -20,7 +20,7 @@ use drbot::model::time::{Millis, Span};
 use crate::properties::setting::catalog;
 
 /// How many kinds there are.
-pub const KINDS: usize = 47;
+pub const KINDS: usize = 48;
 
 /// The place of a kind in the list: a new kind does not compile until it has one, and a sample.
 pub fn place(event: &Event) -> usize {
@@ -72,6 +72,7 @@ pub fn place(event: &Event) -> usize {
         Event::UndoAsked { .. } => 44,
         Event::PlanAsked { .. } => 45,
         Event::Planned { .. } => 46,
+        Event::Notified { .. } => 47,
     }
 }
 
@@ -156,6 +157,7 @@ fn of_cases() -> Vec<Event> {
             values: BTreeMap::new(),
         },
         Event::Planned { step: "cancel".into(), look: Look::Free },
+        Event::Notified { step: "tell".into(), text: "the clock runs".into(), people: vec![by("bob")] },
         Event::WatchOpened { runbook: "cancel".into() },
         Event::ControlOpened,
         Event::Refused { who: "T1/U9".into(), what: "Status".into(), why: "not in the roster".into() },

@@ -106,6 +106,9 @@ const WAYS: &str = "
   - id: around
     title: Look around
     do: { parallel: { checks: [{ id: one, target: db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }] } }
+  - id: tell
+    title: Tell the owners
+    do: { notify: { roles: [owner], text: Somebody should look. } }
   - id: way
     title: Which way
     do: { choose: { ask: What now?, options: [{ label: Go on }, { label: Straight to the end, go: look }, { label: Repair it, runbook: repair }] } }
