@@ -93,7 +93,7 @@ fn look(plan: &Plan, step: &Step) -> Result<Option<Act>, String> {
     match &step.work {
         Work::Parallel(parallel) => Ok(Some(Act::Check(render::questions(&parallel.checks, &plan.values)?))),
         Work::Sql(task) | Work::Http(task) | Work::Process(task) => look_at(plan, step, task).map(Some),
-        Work::Manual(_) | Work::Wait(_) | Work::Choose(_) | Work::Notify(_) => Ok(None),
+        Work::Manual(_) | Work::Wait(_) | Work::Choose(_) | Work::Notify(_) | Work::Runbook(_) => Ok(None),
     }
 }
 

@@ -110,3 +110,12 @@ pub struct Notify {
     /// With `{parameter}` placeholders.
     pub text: String,
 }
+
+/// What a person is asked to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ManualWork {
+    pub ask: String,
+    /// What evidence is expected, such as a link or a figure.
+    pub evidence: String,
+}

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::{AlertGroup, AlertMatch};
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::expect::Expect;
-use super::flow::{Choose, Interlock, Notify, OnFail, Parallel, Retry, Wait};
+use super::flow::{Choose, Interlock, ManualWork, Notify, OnFail, Parallel, Retry, Wait};
 pub use super::param::{Param, ParamType};
 use super::time::{Millis, Span};
 
@@ -155,6 +155,8 @@ pub enum Work {
     Parallel(Parallel),
     /// People of some roles are told in the incident's channel.
     Notify(Notify),
+    /// The steps of this other runbook take the place of this one when the files are loaded.
+    Runbook(String),
 }
 
 /// Something a system does: what exactly, what it may touch, how it is proved and undone.
@@ -214,15 +216,6 @@ impl Undo {
             Undo::Step(step) => format!("/dr undo: {}", step.title),
         }
     }
-}
-
-/// What a person is asked to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ManualWork {
-    pub ask: String,
-    /// What evidence is expected, such as a link or a figure.
-    pub evidence: String,
 }
 
 /// The list of what would be touched, shown before approval and pinned by it.
@@ -454,7 +447,12 @@ impl Work {
     pub fn task(&self) -> Option<&Task> {
         match self {
             Work::Sql(task) | Work::Http(task) | Work::Process(task) => Some(task),
-            Work::Manual(_) | Work::Wait(_) | Work::Choose(_) | Work::Parallel(_) | Work::Notify(_) => None,
+            Work::Manual(_)
+            | Work::Wait(_)
+            | Work::Choose(_)
+            | Work::Parallel(_)
+            | Work::Notify(_)
+            | Work::Runbook(_) => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
+use super::include::whole;
 use super::lint::{asks, leads_to, lint};
 use super::yaml::read_shown;
 use crate::model::ask::Ask;
@@ -49,16 +50,27 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
     let shared: Option<Shared> = read_shown(SHARED, shared_text)
         .map_err(|e| faults.push(told(e, "it holds `objectives:` and `scenarios:`")))
         .ok();
-    let mut runbooks = BTreeMap::new();
+    let (mut parts, mut texts) = (BTreeMap::new(), BTreeMap::new());
     for (file, text) in files.iter().filter(|(f, _)| *f != SHARED) {
         match read_shown::<Runbook>(file, text) {
             Err(e) => faults.push(told(e, "a runbook begins with `runbook: NAME`")),
             Ok(runbook) => {
                 faults.extend(lint(file, text, &runbook));
-                let closure = closure(text, shared_text);
-                let (loaded, fault) = settle(runbook, closure, site);
+                texts.insert(runbook.runbook.clone(), (file, text.as_str()));
+                parts.insert(runbook.runbook.clone(), runbook);
+            }
+        }
+    }
+    let mut runbooks = BTreeMap::new();
+    for (name, (file, text)) in &texts {
+        match whole(name, &parts) {
+            Err(why) => faults.push(format!("{file}: {why}")),
+            Ok((runbook, names)) => {
+                let inner = names.iter().filter_map(|n| texts.get(n)).map(|(_, text)| *text);
+                let closure = closure([*text, shared_text].into_iter().chain(inner));
+                let (loaded, fault) = settle(runbook, closure, (site, &names));
                 faults.extend(fault.map(|e| format!("{file}: {e}")));
-                runbooks.insert(loaded.runbook.runbook.clone(), loaded);
+                runbooks.insert(name.clone(), loaded);
             }
         }
     }
@@ -93,18 +105,22 @@ fn told(fault: String, holds: &str) -> String {
     if fault.ends_with("missing or empty") { format!("{fault}: {holds}") } else { fault }
 }
 
-fn closure(text: &str, shared: &str) -> String {
+fn closure<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
-    for part in [SCHEMA, text, shared] {
+    for part in std::iter::once(SCHEMA).chain(texts) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
     hex::encode(hash.finalize())
 }
 
-fn settle(runbook: Runbook, closure: String, site: &Site) -> (Loaded, Option<String>) {
-    let name = runbook.runbook.clone();
-    let defaults = site.parameters.get(&name).cloned().unwrap_or_default();
+/// A runbook under this installation's values: its own, then those of the runbooks that it contains.
+fn settle(runbook: Runbook, closure: String, under: (&Site, &[String])) -> (Loaded, Option<String>) {
+    let (site, contained) = under;
+    let mut defaults = site.parameters.get(&runbook.runbook).cloned().unwrap_or_default();
+    for (key, value) in contained.iter().filter_map(|name| site.parameters.get(name)).flatten() {
+        defaults.entry(key.clone()).or_insert_with(|| value.clone());
+    }
     let mut loaded = Loaded { closure, runbook, defaults, unusable: None };
     if site.configured {
         loaded.unusable = unusable(&loaded.runbook, site).or_else(|| blind(&loaded));

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::catalog::place;
+use super::include::included;
 use super::near::nearest;
 use crate::model::alert::SOURCES;
 use crate::model::ask::Ask;
@@ -60,7 +61,9 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
         let needles: Vec<&str> = where_.iter().map(String::as_str).collect();
         faults.push(format!("{}: {what}", place(file, text, &needles)));
     }
-    for name in names.iter().filter(|n| !used.contains(**n)) {
+    // What a contained runbook uses is not known here.
+    let alone = included(runbook).next().is_none();
+    for name in names.iter().filter(|n| alone && !used.contains(**n)) {
         faults.push(format!(
             "{}: parameter `{name}` is used by no statement: remove it",
             place(file, text, &["params:", &format!("{name}:")])

@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod catalog;
+mod include;
 mod lint;
 mod near;
 pub mod slack;

@@ -88,9 +88,21 @@ steps:
     do: { manual: { ask: Tell them., evidence: when } }
 "#;
 
+/// Has the other one inside.
+const OUTER: &str = r#"
+steps:
+  - { id: before, title: See first, do: { sql: { target: main-db, effect: observe, risk: safe, sql: select 1 as n } } }
+  - { id: inner, title: Rename, do: { runbook: rename } }
+  - { id: after, title: See after, do: { sql: { target: main-db, effect: observe, risk: safe, sql: select 2 as n } } }
+"#;
+
 async fn world() -> (World, Folder) {
     let file = |name: &str, steps: &str| format!("runbook: {name}\ntitle: The runbook {name}{HEAD}{steps}");
-    let files = runbooks(&[("ways", &file("ways", WAYS)), ("rename", &file("rename", RENAME))]);
+    let files = runbooks(&[
+        ("ways", &file("ways", WAYS)),
+        ("rename", &file("rename", RENAME)),
+        ("outer", &file("outer", OUTER)),
+    ]);
     let world = World::with(true, |w| {
         w.runbooks = files.0.clone();
         w.parameters.clear();
@@ -173,5 +185,28 @@ async fn a_choice_leads_into_another_runbook_and_a_step_is_taken_back() {
     assert!(plain_text(&card).contains(", taken back)"), "{}", plain_text(&card));
     assert_eq!(name_of_7(&world).await, "Practice User 7");
     assert!(world.say("alice", "undo").await.contains("No step that ran"));
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_runbook_contains_another_with_its_approvals_and_its_way_back() {
+    let (world, _files) = world().await;
+    world.say("alice", "declare outer").await;
+    world.say("alice", "run outer").await;
+    let card = world.see(|t| t.contains("Or type: /dr approve")).await;
+    let text = plain_text(&card);
+    let order = ["See first (done", "Rename user 7 (waits for approval", "Tell the user (to do", "See after (to do"];
+    let places: Vec<usize> = order.iter().map(|p| text.find(p).unwrap_or_else(|| panic!("{p}: {text}"))).collect();
+    assert!(places.is_sorted(), "{text}");
+    world.say("bob", &format!("approve {}", approval_id(&card))).await;
+    world.see(|t| t.contains("A person must do inner-call")).await;
+    assert_eq!(name_of_7(&world).await, "Renamed");
+    world.say("alice", "abort the user does not want it").await;
+    world.see(|t| t.contains("The run was aborted: the user does not want it")).await;
+    world.say("alice", "undo inner-rename").await;
+    let back = world.see(|t| t.contains("Give user 7 the old name") && t.contains("Or type: /dr approve")).await;
+    world.say("bob", &format!("approve {}", approval_id(&back))).await;
+    world.see(|t| t.contains("Rename user 7 (done") && t.contains("taken back")).await;
+    assert_eq!(name_of_7(&world).await, "Practice User 7");
     world.finish();
 }

@@ -83,6 +83,7 @@ fn line(plan: &Plan, scene: &Scene<'_>, at: (usize, &Step)) -> Vec<Run> {
             format!("a person chooses: {}", ways.join(", "))
         }
         Work::Notify(notify) => format!("tells everybody with the role {}", notify.roles.join(" or ")),
+        Work::Runbook(name) => format!("the steps of {name}"),
         Work::Parallel(_) | Work::Sql(_) | Work::Http(_) | Work::Process(_) => met(step, found),
     };
     if let Some(task) = step.work.task().filter(|t| !t.reads() && !nothing(found)) {
