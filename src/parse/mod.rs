@@ -3,8 +3,11 @@
 
 pub mod alert;
 pub mod catalog;
+pub mod coverage;
 mod lint;
 mod near;
+pub mod page;
+mod shared;
 pub mod slack;
 pub mod slash;
 pub mod yaml;
