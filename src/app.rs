@@ -50,6 +50,14 @@ const TRIM_EVERY: Duration = Duration::from_secs(10 * 60);
 /// # Errors
 /// Every fault, one text each.
 pub fn load_catalog(folder: &Path, site: &Site) -> Result<Catalog, Vec<String>> {
+    catalog::load(&read_runbooks(folder)?, site)
+}
+
+/// The runbook files of a folder, by name.
+///
+/// # Errors
+/// The folder or a file cannot be read.
+pub fn read_runbooks(folder: &Path) -> Result<BTreeMap<String, String>, Vec<String>> {
     let list = std::fs::read_dir(folder).map_err(|e| {
         vec![format!("{}: {e}: runbooks.folder must be the folder with the runbook files", folder.display())]
     })?;
@@ -61,7 +69,7 @@ pub fn load_catalog(folder: &Path, site: &Site) -> Result<Catalog, Vec<String>> 
             files.insert(name, text);
         }
     }
-    catalog::load(&files, site)
+    Ok(files)
 }
 
 /// What a configuration adds to runbook files.

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Takes argv; gives an exit code and texts for the operator.
 
 mod check;
+mod coverage;
 mod demo;
 mod practice;
 mod schema;
@@ -35,6 +36,8 @@ enum Command {
         #[arg(long, default_value = "commands")]
         runbooks: PathBuf,
     },
+    /// Say what answers for each line of the team's page.
+    Coverage(coverage::Coverage),
     /// The whole of it to play with in a browser; with --script, the main job played and judged.
     Demo(demo::Demo),
     /// A chat to practise with, on this machine only, in front of a drbot of your own.
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve { config } => serve::run(&config),
         Command::Check { config, runbooks } => check::run(config.as_deref(), &runbooks),
+        Command::Coverage(args) => coverage::run(&args),
         Command::Demo(demo) => demo::run(&demo),
         Command::Practice(chat) => practice::run(&chat),
         Command::Schema { file } => schema::run(file),

@@ -23,6 +23,7 @@ pub mod process;
 pub mod run;
 pub mod runbook;
 pub mod schema;
+pub mod shared;
 pub mod statement;
 pub mod time;
 pub mod world;

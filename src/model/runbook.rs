@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::alert::{AlertGroup, AlertMatch};
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::expect::Expect;
-use super::flow::{Choose, Interlock, ManualWork, Notify, OnFail, Parallel, Retry, Wait};
+pub use super::flow::{ByHand, ManualWork};
+use super::flow::{Choose, Interlock, Notify, OnFail, Parallel, Retry, Wait};
 pub use super::param::{Param, ParamType};
+pub use super::shared::{Replaced, Scenario, Shared};
 use super::time::{Millis, Span};
 
 /// One scenario as a file: how it is noticed, what is done, how success is proved.
@@ -28,6 +30,9 @@ pub struct Runbook {
     /// Ids of the source page's lines that this file answers for.
     #[serde(default)]
     pub covers: Vec<String>,
+    /// Lines of the source page that are answered in another way than written, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<Replaced>,
     #[serde(default)]
     pub symptoms: Vec<String>,
     #[serde(default)]
@@ -76,6 +81,9 @@ pub struct Detect {
 #[serde(deny_unknown_fields)]
 pub struct Check {
     pub id: String,
+    /// Ids of the source page's lines that this question answers for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<String>,
     pub target: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql: Option<String>,
@@ -112,6 +120,9 @@ pub struct Step {
     pub title: String,
     #[serde(default)]
     pub covers: Vec<String>,
+    /// Of the steps with the same word here only one finds work, so only the longest counts in `estimate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub either: Option<String>,
     /// Expected time; reported.
     #[serde(default = "five_minutes")]
     pub budget: Span,
@@ -186,6 +197,16 @@ pub struct Task {
     /// Columns whose values may hold customers' data.
     #[serde(default)]
     pub sensitive: Vec<String>,
+    /// Said aloud where a statement means every row there is, and so joins no approved ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affects: Option<Affects>,
+}
+
+/// What a statement without a condition touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Affects {
+    All,
 }
 
 /// How a step is taken back.
@@ -309,25 +330,6 @@ impl Risk {
     }
 }
 
-/// What all runbooks share: the list of scenarios, so that one without a file is told apart from one
-/// that is healthy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Shared {
-    pub objectives: Objectives,
-    pub scenarios: Vec<Scenario>,
-}
-
-/// One scenario of the source page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Scenario {
-    pub id: String,
-    pub title: String,
-    pub tier: u8,
-    pub runbook: String,
-}
-
 /// A loaded runbook with the hash of everything a run of it depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loaded {
@@ -426,6 +428,7 @@ impl Step {
             id: format!("undo-{}", self.id),
             title: undo.title.clone(),
             covers: Vec::new(),
+            either: None,
             budget: self.budget,
             timeout: self.timeout,
             on_fail: OnFail::Stop,

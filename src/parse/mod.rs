@@ -3,9 +3,12 @@
 
 pub mod alert;
 pub mod catalog;
+pub mod coverage;
 mod include;
 mod lint;
 mod near;
+pub mod page;
+mod shared;
 pub mod slack;
 pub mod slash;
 pub mod yaml;

@@ -6,6 +6,7 @@ mod alerts_real;
 mod approvals;
 mod catalog;
 mod config;
+mod coverage;
 mod crash;
 mod demo;
 mod execute_http;
