@@ -3,6 +3,7 @@
 mod check;
 mod coverage;
 mod demo;
+mod import;
 mod practice;
 mod schema;
 mod serve;
@@ -38,6 +39,8 @@ enum Command {
     },
     /// Say what answers for each line of the team's page.
     Coverage(coverage::Coverage),
+    /// Draft runbook files from a page that people wrote.
+    Import(import::Import),
     /// The whole of it to play with in a browser; with --script, the main job played and judged.
     Demo(demo::Demo),
     /// A chat to practise with, on this machine only, in front of a drbot of your own.
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Serve { config } => serve::run(&config),
         Command::Check { config, runbooks } => check::run(config.as_deref(), &runbooks),
         Command::Coverage(args) => coverage::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Demo(demo) => demo::run(&demo),
         Command::Practice(chat) => practice::run(&chat),
         Command::Schema { file } => schema::run(file),

@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod catalog;
 pub mod coverage;
+pub mod draft;
 mod include;
 mod lint;
 mod near;
