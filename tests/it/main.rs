@@ -15,6 +15,7 @@ mod execute_process_output;
 mod execute_sql;
 mod execute_sql_change;
 mod flow;
+mod lints;
 mod manual;
 mod mentions;
 mod messages;
