@@ -40,6 +40,7 @@ mod store;
 mod story;
 mod support;
 mod tidy;
+mod trials;
 mod vendors;
 mod webhook;
 mod world;
