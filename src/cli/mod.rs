@@ -8,6 +8,7 @@ mod practice;
 mod schema;
 mod serve;
 mod target;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ enum Command {
         #[arg(value_enum)]
         file: schema::File,
     },
+    /// Play the recorded cases beside the runbooks, offline.
+    Test(test::Test),
     /// Things about targets.
     #[command(subcommand)]
     Target(Target),
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Practice(chat) => practice::run(&chat),
         Command::Schema { file } => schema::run(file),
+        Command::Test(args) => test::run(&args),
         Command::Target(Target::Sql { name, database }) => target::sql(&name, &database),
     }
 }

@@ -172,8 +172,10 @@ impl Visitor for Writes {
             Statement::Explain { .. } => "explain analyze, which runs it",
             _ => "something that is no select",
         };
+        // Only these four stand within another statement; the others begin where the text does.
+        let inner = matches!(word, "insert" | "update" | "delete" | "merge");
         let at = statement.span().start;
-        self.found.push((if at.line == 0 { START } else { at }, word));
+        self.found.push((if inner && at.line > 0 { at } else { START }, word));
         ControlFlow::Continue(())
     }
 
