@@ -4,6 +4,7 @@
 pub mod approval;
 pub mod ask;
 pub mod case;
+pub mod chain;
 pub mod command;
 pub mod effect;
 pub mod event;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Ask, HttpAsk, ProcessAsk};
+use super::chain::Also;
 use super::expect::Expect;
 use super::time::Span;
 
@@ -171,6 +172,8 @@ pub struct Check {
     pub call: Option<HttpAsk>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<ProcessAsk>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Also>,
     pub expect: Expect,
     /// Shown with the others and never decides: a vendor's status page lags behind.
     #[serde(default)]
@@ -245,6 +248,8 @@ pub struct Task {
     pub call: Option<HttpAsk>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<ProcessAsk>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Also>,
     #[serde(default)]
     pub expect: Expect,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -283,6 +288,8 @@ pub struct Preview {
     pub call: Option<HttpAsk>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<ProcessAsk>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Also>,
     /// Columns that must still be the same at the start; the rest may drift.
     pub identity: Vec<String>,
     pub tolerance: Tolerance,
@@ -462,7 +469,7 @@ impl Check {
     /// # Errors
     /// Not exactly one way is given.
     pub fn ask(&self) -> Result<Ask<'_>, String> {
-        Ask::one(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref())
+        Ask::chain(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref(), &self.also)
     }
 }
 
@@ -472,7 +479,7 @@ impl Task {
     /// # Errors
     /// Not exactly one way is given.
     pub fn ask(&self) -> Result<Ask<'_>, String> {
-        Ask::one(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref())
+        Ask::chain(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref(), &self.also)
     }
 
     /// Whether it only reads.
@@ -488,6 +495,6 @@ impl Preview {
     /// # Errors
     /// Not exactly one way is given.
     pub fn ask(&self) -> Result<Ask<'_>, String> {
-        Ask::one(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref())
+        Ask::chain(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref(), &self.also)
     }
 }

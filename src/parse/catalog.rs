@@ -115,6 +115,8 @@ fn unusable(runbook: &Runbook, site: &Site) -> Option<String> {
             (Some(TargetKind::Sql { operator: false }), Ask::Sql(_)) if changes => {
                 Some(format!("target `{target}` has no operator role in the configuration"))
             }
+            // Each of its questions stands in this list as well.
+            (Some(_), Ask::Chain(_)) => None,
             (Some(TargetKind::Sql { .. }), Ask::Sql(_)) | (Some(TargetKind::Http), Ask::Http(_)) => None,
             (Some(TargetKind::Programs(known)), Ask::Process(run)) => {
                 let unknown = run.pipe.iter().filter_map(|p| p.first()).find(|p| !known.contains(*p));

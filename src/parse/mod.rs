@@ -3,6 +3,7 @@
 
 pub mod catalog;
 mod lint;
+mod look;
 mod near;
 pub mod slack;
 pub mod slash;

@@ -72,11 +72,17 @@ impl Wiring {
             let _ = writeln!(y, "  {line}");
         }
         let _ = writeln!(y, "runbooks:\n  folder: {}", quote(&self.runbooks.display().to_string()));
-        if !self.parameters.is_empty() {
-            y.push_str("  parameters:\n");
-        }
-        for (runbook, name, value) in &self.parameters {
-            let _ = writeln!(y, "    {runbook}: {{ {name}: {} }}", quote(value));
+        let mut last = "";
+        for (i, (runbook, name, value)) in self.parameters.iter().enumerate() {
+            if i == 0 {
+                y.push_str("  parameters:\n");
+            }
+            // The values of one runbook stand together.
+            if runbook != last {
+                let _ = writeln!(y, "    {runbook}:");
+            }
+            let _ = writeln!(y, "      {name}: {}", quote(value));
+            last = runbook;
         }
         y + &self.more
     }

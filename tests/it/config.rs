@@ -35,6 +35,8 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
         ("main-db-observer", "postgres://drbot_observer:a@db.example/app\n"),
         ("main-db-operator", "postgres://drbot_operator:b@db.example/app\n"),
         ("data-api-key", "sb_publishable_0123456789\n"),
+        ("stripe-authorization", "Bearer rk_live_0123456789\n"),
+        ("app-secret-key", "sb_secret_0123456789\n"),
     ];
     for (name, text) in secrets {
         fs::write(folder.0.join("secrets").join(name), text).unwrap();

@@ -89,6 +89,13 @@ impl Saas {
     }
 }
 
+/// The set-up and the rights that a shipped runbook asks for at its top: exactly what its readers would run.
+pub fn rights(runbook: &str) -> String {
+    let file = crate::support::commands().join(format!("{runbook}.yaml"));
+    let text = std::fs::read_to_string(file).expect("the runbook");
+    text.lines().filter_map(|l| l.strip_prefix("# -- ")).collect::<Vec<_>>().join("\n")
+}
+
 async fn prepare(database: &Scratch, rights: &str) {
     database.admin("postgres", &format!("CREATE DATABASE {SAAS}")).await.expect("the database");
     database.admin(SAAS, SCHEMA).await.expect("the schema");

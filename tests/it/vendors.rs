@@ -1,6 +1,7 @@
 //! Vendors as strict fakes behind HTTP, made from what their documents say. Each keeps a record of every
 //! request and objects to any route, key or parameter it does not know; the test fails on an objection.
 
+pub mod app;
 pub mod stripe;
 pub mod supabase;
 
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use app::App;
 use stripe::Stripe;
 use supabase::Supabase;
 
@@ -42,11 +44,12 @@ impl Got {
 pub struct Books {
     pub requests: Vec<Got>,
     pub objections: Vec<String>,
+    pub app: App,
     pub stripe: Stripe,
     pub supabase: Supabase,
 }
 
-/// The vendors of one test, on one port: `/data`, `/management`, `/status`.
+/// The vendors of one test, on one port: `/app`, `/data`, `/management`, `/status`.
 #[derive(Clone)]
 pub struct Vendors {
     port: u16,
@@ -107,6 +110,7 @@ async fn answer(State(vendors): State<Vendors>, request: Request) -> Response {
     let answered = vendors.with(|books| {
         books.requests.push(got.clone());
         let answered = match got.path.split('/').nth(1) {
+            Some("app") => books.app.answer(&got),
             Some("stripe") => books.stripe.answer(&got),
             _ => books.supabase.answer(&got),
         };
