@@ -115,6 +115,8 @@ fn rules(config: &Config, roster: &Roster) -> Rules {
         policies,
         decide_within: config.approvals.decide_within,
         start_within: config.approvals.start_within,
+        alert_channel: config.alerts.channel.clone().unwrap_or_default(),
+        incident_channel: config.alerts.incident_channel.clone(),
     }
 }
 
@@ -162,6 +164,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .map_err(|f| anyhow!("the runbooks do not load:\n{}", f.join("\n")))?;
     let secrets =
         SlackSecrets::new(config.slack.signing_secrets.clone()).map_err(|e| anyhow!("slack.signing_secrets: {e}"))?;
+    let alertmanager = config.alerts.alertmanager().transpose().map_err(|e| anyhow!("{e}"))?;
     let redactor = Redactor::new(config.secrets().iter().map(String::as_str));
     let execute = Arc::new(executors(&config, &redactor));
     refuse_writing_observers(&execute.sql, &config).await?;
@@ -199,7 +202,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(&config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let doors = Arc::new(Doors { engine: engine.clone(), secrets, replies, ready: AtomicBool::new(true) });
+    let doors =
+        Arc::new(Doors { engine: engine.clone(), secrets, alertmanager, replies, ready: AtomicBool::new(true) });
     for watch in watches {
         engine
             .submit(Delivery { key: format!("up/{owner}/{watch}"), input: Input::Up { watch } })

@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::approval::Policy;
 use crate::model::person::Person;
 use crate::model::runbook::Risk;
+use crate::model::schema::Scalar;
 use crate::model::time::Span;
 use crate::parse::yaml;
+use crate::verify::bearer::Shared;
 use crate::verify::slack::SlackSecrets;
 
 mod target;
@@ -18,7 +21,7 @@ mod target;
 pub use target::Target;
 
 /// The whole configuration.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Address that chat and monitoring reach, such as `127.0.0.1:8080`.
@@ -29,6 +32,8 @@ pub struct Config {
     pub people: Vec<Person>,
     #[serde(default)]
     pub approvals: Approvals,
+    #[serde(default)]
+    pub alerts: Alerts,
     #[serde(default)]
     pub targets: BTreeMap<String, Target>,
     pub runbooks: Runbooks,
@@ -42,7 +47,7 @@ pub struct Config {
 }
 
 /// Where drbot remembers.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
     /// `sqlite:///var/lib/drbot/drbot.db`, or a postgres: URL when several replicas run.
@@ -56,7 +61,7 @@ pub struct StoreConfig {
 }
 
 /// The Slack app.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlackConfig {
     /// The workspace whose members count, such as `T0123`.
@@ -84,7 +89,7 @@ impl std::fmt::Debug for SlackConfig {
 }
 
 /// Who must agree, per risk, and for how long an approval lives. May tighten the built-in table only.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approvals {
     #[serde(default)]
@@ -103,17 +108,92 @@ impl Default for Approvals {
     }
 }
 
+/// Where alerts of monitoring are shown, and who may send them.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    /// The channel of the alerts' cards.
+    #[serde(default)]
+    pub channel: Option<String>,
+    /// The channel of incidents opened from them; the same when it is left out.
+    #[serde(default)]
+    pub incident_channel: Option<String>,
+    #[serde(default)]
+    pub alertmanager: Option<Alertmanager>,
+}
+
+/// What Prometheus Alertmanager shows: a bearer token, or user and password.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alertmanager {
+    /// Every active token; several while rotating.
+    #[serde(default)]
+    pub bearer: Vec<String>,
+    #[serde(default)]
+    pub bearer_file: Option<PathBuf>,
+    #[serde(default)]
+    pub basic_user: Option<String>,
+    #[serde(default)]
+    pub basic_password: Option<String>,
+    #[serde(default)]
+    pub basic_password_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Alertmanager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Alertmanager(..)")
+    }
+}
+
+impl Alerts {
+    /// What Alertmanager's deliveries are proved with, if they are taken at all.
+    ///
+    /// # Errors
+    /// Names the key that is missing or cannot be right.
+    #[must_use]
+    pub fn alertmanager(&self) -> Option<Result<Shared, String>> {
+        let given = self.alertmanager.as_ref()?;
+        let basic = match (&given.basic_user, &given.basic_password) {
+            (Some(user), Some(password)) => Some((user.as_str(), password.as_str())),
+            (None, None) => None,
+            _ => return Some(Err("alerts.alertmanager: basic_user and basic_password belong together".into())),
+        };
+        Some(Shared::new(&given.bearer, basic).map_err(|e| format!("alerts.alertmanager: {e}")))
+    }
+
+    /// Reads the secrets that are given as files.
+    fn read_secrets(&mut self, folder: &Path) -> Vec<Result<(), String>> {
+        let Some(given) = &mut self.alertmanager else { return Vec::new() };
+        let mut tokens = None;
+        let name = "alerts.alertmanager";
+        let read = vec![
+            secret(&format!("{name}.bearer"), &mut tokens, &given.bearer_file, folder),
+            secret(&format!("{name}.basic_password"), &mut given.basic_password, &given.basic_password_file, folder),
+        ];
+        given.bearer.extend(lines(tokens));
+        read
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let missing = self.alertmanager.is_some() && self.channel.as_ref().is_none_or(|c| c.trim().is_empty());
+        let channel =
+            missing.then(|| "alerts.channel is missing: the id of the channel for alerts, such as C0123".to_owned());
+        channel.into_iter().chain(self.alertmanager().and_then(Result::err)).collect()
+    }
+}
+
 /// Where the runbooks are, and this installation's values for their parameters.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runbooks {
     pub folder: PathBuf,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, Scalar>>")]
     pub parameters: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// What is logged.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// `info`, or per part: `info,sqlx=warn`.
@@ -199,6 +279,7 @@ impl Config {
         ];
         self.slack.signing_secrets.extend(lines(signing));
         self.secrets.extend(lines(more));
+        results.extend(self.alerts.read_secrets(folder));
         for (name, target) in &mut self.targets {
             results.extend(target.read_secrets(name, folder));
         }
@@ -245,6 +326,7 @@ impl Config {
         if programs && self.output_folder().is_none() {
             faults.push("store.output is missing: the folder where what programs write is kept".into());
         }
+        faults.extend(self.alerts.faults());
         faults.extend(self.clashing_people());
         faults
     }
@@ -306,6 +388,7 @@ impl Config {
             .iter()
             .cloned()
             .chain(self.secrets.iter().cloned())
+            .chain(self.alerts.alertmanager.iter().flat_map(|a| a.bearer.iter().chain(&a.basic_password).cloned()))
             .chain(self.slack.bot_token.clone())
             .chain(passwords)
             .chain(self.targets.values().flat_map(Target::secrets))

@@ -14,20 +14,25 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::clock;
 use crate::engine::Engine;
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::{Message, Reply};
+use crate::parse::alert::alertmanager;
+use crate::parse::slack::event::{self, Event};
 use crate::parse::slack::{self, Request as Parsed};
 use crate::post::slack::blocks;
+use crate::verify::bearer::{Shared, bearer};
 use crate::verify::slack::{SlackSecrets, is_ssl_check};
 use crate::verify::{self, Verified};
 use crate::worker::replies::Replies;
 
 /// The largest body read, in bytes.
 const BODY: usize = 1024 * 1024;
+/// For how long an alert delivery that says the same as an earlier one is that one, in milliseconds.
+const SAME: i64 = 5 * 60 * 1_000;
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -35,6 +40,8 @@ const ARRIVAL: Duration = Duration::from_secs(10);
 pub struct Doors {
     pub engine: Engine,
     pub secrets: SlackSecrets,
+    /// What Alertmanager must show; without it there is no such route.
+    pub alertmanager: Option<Shared>,
     pub replies: Arc<Replies>,
     /// False until the store is open and the worker runs, and again while stopping.
     pub ready: AtomicBool,
@@ -45,6 +52,8 @@ pub fn router(doors: Arc<Doors>) -> Router {
     Router::new()
         .route("/slack/commands", post(command))
         .route("/slack/interactions", post(interaction))
+        .route("/slack/events", post(event))
+        .route("/alerts/alertmanager", post(alert))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .with_state(doors)
@@ -59,7 +68,7 @@ async fn ready(State(doors): State<Arc<Doors>>) -> Response {
 }
 
 async fn command(State(doors): State<Arc<Doors>>, request: Request) -> Response {
-    let verified = match admit(&doors, request).await {
+    let verified = match admit(&doors, request, is_ssl_check).await {
         Ok(verified) => verified,
         Err(answer) => return answer,
     };
@@ -70,7 +79,7 @@ async fn command(State(doors): State<Arc<Doors>>, request: Request) -> Response 
 }
 
 async fn interaction(State(doors): State<Arc<Doors>>, request: Request) -> Response {
-    let verified = match admit(&doors, request).await {
+    let verified = match admit(&doors, request, is_ssl_check).await {
         Ok(verified) => verified,
         Err(answer) => return answer,
     };
@@ -81,11 +90,71 @@ async fn interaction(State(doors): State<Arc<Doors>>, request: Request) -> Respo
     }
 }
 
-/// Reads and proves a request. Everything that is not proved gets the same empty answer.
-async fn admit(doors: &Doors, request: Request) -> Result<Verified, Response> {
+/// Slack repeats an event until it is answered with success: one that could not be stored is asked for
+/// again, and one that was is known by its key, whatever its retry headers say.
+async fn event(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+    let verified = match admit(&doors, request, |_| false).await {
+        Ok(verified) => verified,
+        Err(answer) => return answer,
+    };
+    let delivery = match event::event(&verified) {
+        Ok(Event::Said(delivery)) => *delivery,
+        Ok(Event::Challenge(text)) => return ([(header::CONTENT_TYPE, "text/plain")], text).into_response(),
+        Ok(Event::Ignored(why)) => {
+            debug!(why, "event ignored");
+            return StatusCode::OK.into_response();
+        }
+        Err(why) => return unreadable(&why),
+    };
+    match doors.engine.submit(delivery).await {
+        Ok(reply) => answer(&reply),
+        Err(busy) => {
+            info!(%busy, "event not taken");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+/// An Alertmanager delivery. It is repeated after 5xx only, so what cannot be stored is a 503, never a 429.
+async fn alert(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+    let Some(shared) = &doors.alertmanager else { return StatusCode::NOT_FOUND.into_response() };
+    let (parts, body) = request.into_parts();
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(answer) if answer.status() == StatusCode::REQUEST_TIMEOUT => {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        Err(answer) => return answer,
+    };
+    let now = clock::now();
+    let verified = match bearer(shared, &header_pairs(&parts.headers), body.to_vec(), now) {
+        Ok(verified) => verified,
+        Err(refused) => {
+            warn!(reason = %refused, "alert delivery refused");
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
+    };
+    let (key, group) = match alertmanager::read(&verified) {
+        Ok(read) => read,
+        Err(why) => return unreadable(&why),
+    };
+    // A source that fell silent for a while says the same again when it is back, and must be heard.
+    let key = format!("alertmanager/{key}/{}", now.0 / SAME);
+    match doors.engine.submit(Delivery { key, input: Input::Alerted(group) }).await {
+        Ok(_) => StatusCode::OK.into_response(),
+        Err(busy) => {
+            warn!(%busy, "alert delivery not taken; the sender comes again");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+/// Reads and proves a request. Everything that is not proved gets the same empty answer. `probe` tells
+/// Slack's unsigned question about our certificate, which only comes to addresses that take forms.
+async fn admit(doors: &Doors, request: Request, probe: impl Fn(&[u8]) -> bool) -> Result<Verified, Response> {
     let (parts, body) = request.into_parts();
     let body = read(body).await?;
-    if is_ssl_check(&body) {
+    if probe(&body) {
         return Err(StatusCode::OK.into_response());
     }
     let pairs: Vec<(&str, &[u8])> = header_pairs(&parts.headers);
@@ -147,7 +216,7 @@ fn not_taken(form: bool) -> Response {
 
 fn answer(reply: &Reply) -> Response {
     let body = match reply {
-        Reply::Nothing | Reply::Go | Reply::NoGo(_) => return StatusCode::OK.into_response(),
+        Reply::Nothing | Reply::Opened(_) | Reply::Go | Reply::NoGo(_) => return StatusCode::OK.into_response(),
         Reply::Private(message) => private(message),
         Reply::FormError(text) => json!({"response_action": "errors", "errors": {"text": text}}),
     };

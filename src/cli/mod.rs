@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod practice;
+mod schema;
 mod serve;
 mod target;
 
@@ -38,6 +39,11 @@ enum Command {
     Demo(demo::Demo),
     /// A chat to practise with, on this machine only, in front of a drbot of your own.
     Practice(practice::Chat),
+    /// Print the JSON Schema of a kind of file, for an editor.
+    Schema {
+        #[arg(value_enum)]
+        file: schema::File,
+    },
     /// Things about targets.
     #[command(subcommand)]
     Target(Target),
@@ -63,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Check { config, runbooks } => check::run(config.as_deref(), &runbooks),
         Command::Demo(demo) => demo::run(&demo),
         Command::Practice(chat) => practice::run(&chat),
+        Command::Schema { file } => schema::run(file),
         Command::Target(Target::Sql { name, database }) => target::sql(&name, &database),
     }
 }

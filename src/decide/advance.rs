@@ -3,6 +3,7 @@
 
 use super::Cx;
 use super::draft::Draft;
+use super::flow;
 use super::render;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::Event;
@@ -15,14 +16,23 @@ use crate::model::world::Guard;
 pub(crate) fn advance(draft: &mut Draft, cx: &mut Cx<'_>) {
     let Some(run) = draft.run().cloned() else { return };
     if run.state != RunState::Going {
+        // A step that was taken back pauses the run by itself.
+        let back = run.at.checked_sub(1).and_then(|at| run.steps.get(at)).is_some_and(|s| s.undoes.is_some());
+        if back && matches!(run.state, RunState::Paused(_)) {
+            release(draft, &run);
+        }
         return;
     }
     let Some((step, state)) = run.current() else { return verify_all(draft, cx, &run) };
     match (state.phase, &step.work) {
         (Phase::Todo, Work::Manual(_)) => ask_person(draft, cx, &step.id),
+        (Phase::Todo, Work::Wait(wait)) => flow::wait(draft, cx, (&run, step), wait),
+        (Phase::Todo, Work::Choose(choose)) => flow::ask(draft, cx, step, choose),
+        (Phase::Todo, Work::Parallel(parallel)) => flow::look(draft, cx, (&run, step), parallel),
         (phase, Work::Sql(task) | Work::Http(task) | Work::Process(task)) if phase != Phase::Failed => {
             advance_task(draft, cx, (&run, step), (task, phase));
         }
+        (Phase::Failed, _) if flow::goes_on(draft, &run) => advance(draft, cx),
         (Phase::Failed, _) => {
             let why = state.remark.clone().unwrap_or_else(|| "it failed".into());
             pause(draft, &format!("`{}` did not go through: {why}", step.id));
@@ -56,11 +66,11 @@ fn release(draft: &mut Draft, run: &Run) {
     draft.guard(Guard::Release(lock(&run.loaded.runbook.runbook)));
 }
 
-fn pause(draft: &mut Draft, why: &str) {
+pub(super) fn pause(draft: &mut Draft, why: &str) {
     draft.happen(Event::RunPaused { why: why.to_owned() });
 }
 
-fn key(draft: &Draft, kind: &str, run: &Run) -> EffectKey {
+pub(super) fn key(draft: &Draft, kind: &str, run: &Run) -> EffectKey {
     let (step, attempt) = run.current().map_or(("all", 0), |(s, state)| (s.id.as_str(), state.attempt));
     EffectKey::of(&[kind, &draft.case.id.0, &run.id, step, &attempt.to_string()])
 }

@@ -1,7 +1,7 @@
 //! Answers that change nothing. Takes a command and what is known; gives the private reply.
 
 use super::draft::Draft;
-use super::{Cx, approve, narrate, policy, private, route};
+use super::{Cx, alerts, approve, narrate, policy, private, route};
 use crate::model::approval::ApprovalId;
 use crate::model::command::{Asked, Command, VERBS, verb};
 use crate::model::inbound::Place;
@@ -15,6 +15,7 @@ const LINES: usize = 40;
 pub(crate) fn without_case(cx: &Cx<'_>, by: &Speaker, place: &Place, said: &Result<Asked, String>) -> Reply {
     match said {
         Err(text) => private(text.clone()),
+        Ok(Asked { command: Command::Ack { alert }, .. }) => alerts::no_ack(cx, by, place, alert.as_deref()),
         Ok(asked) if route::on_incident(&asked.command) => private(which_incident(cx, asked, place)),
         Ok(asked) => plain(cx, by, &asked.command),
     }
@@ -53,8 +54,10 @@ pub(crate) fn plain(cx: &Cx<'_>, by: &Speaker, command: &Command) -> Reply {
             || private("There is no such command."),
             |v| private(format!("{}\n{}\nExample: /dr {}", v.usage(), v.summary, v.example)),
         ),
+        Command::Detect { .. } => private(format!("Name one: `/dr detect RUNBOOK`. {}", known(cx))),
+        Command::Runbooks => Reply::Private(narrate::runbooks::list(cx.catalog)),
         Command::Whoami => private(whoami(cx, by)),
-        Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } => {
+        Command::Approve { id } | Command::Deny { id, .. } | Command::Verify { id } | Command::Withdraw { id } => {
             private(approve::unknown_approval(&ApprovalId(id.clone())))
         }
         _ => private("That command does not fit here. `/dr help` lists all commands."),
@@ -69,7 +72,13 @@ fn help() -> Message {
     }
     Message {
         notify: "drbot commands".into(),
-        parts: vec![Part::Text(runs), Part::Small("INC-n may be left out in a channel with one open incident.".into())],
+        parts: vec![
+            Part::Text(runs),
+            Part::Small(
+                "INC-n may be left out in a channel with one open incident, and in an incident's thread.".into(),
+            ),
+            Part::Small("In a thread, write @drbot instead of /dr: Slack runs no slash commands there.".into()),
+        ],
     }
 }
 
@@ -92,11 +101,16 @@ fn whoami(cx: &Cx<'_>, by: &Speaker) -> String {
 
 /// A runbook name that is not known, with the known ones.
 pub(crate) fn no_runbook(cx: &Cx<'_>, name: &str) -> String {
-    let known: Vec<&str> = cx.catalog.runbooks.keys().map(String::as_str).collect();
     if let Some(s) = cx.catalog.shared.scenarios.iter().find(|s| s.runbook == name || s.id.eq_ignore_ascii_case(name)) {
-        return format!("Scenario {} ({}) has no runbook here yet. Runbooks: {}.", s.id, s.title, known.join(", "));
+        return format!("Scenario {} ({}) has no runbook here yet. {}", s.id, s.title, known(cx));
     }
-    format!("There is no runbook `{name}`. Runbooks: {}.", known.join(", "))
+    format!("There is no runbook `{name}`. {}", known(cx))
+}
+
+/// The runbooks there are.
+fn known(cx: &Cx<'_>) -> String {
+    let known: Vec<&str> = cx.catalog.runbooks.keys().map(String::as_str).collect();
+    format!("Runbooks: {}.", known.join(", "))
 }
 
 /// What the store knows about an approval.

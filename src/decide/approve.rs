@@ -3,7 +3,7 @@
 
 use super::advance::advance;
 use super::draft::Draft;
-use super::{Cx, policy, start};
+use super::{Cx, flow, policy, start};
 use crate::model::approval::{Approval, ApprovalId, Standing};
 use crate::model::effect::{Act, AskForm, Lane};
 use crate::model::event::Event;
@@ -52,16 +52,28 @@ fn decide_click(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Option<Str
         Some((step, done, cannot)) if click.button == done || click.button == cannot => {
             manual_form(draft, cx, click, (step, click.button == done))
         }
+        _ if choice(draft, &click.button).is_some() => {
+            let person = cx.roster.person(&click.by).cloned();
+            let which = choice(draft, &click.button)?;
+            Some(person.map_or_else(stranger, |p| flow::chosen(draft, cx, &p, which)))
+        }
         _ => Some("This button is from an earlier state of the incident; the card shows what is possible now.".into()),
     }
 }
 
+/// Which option of the current choice a button stands for.
+fn choice(draft: &Draft, button: &crate::model::id::ButtonId) -> Option<usize> {
+    let (_, state) = draft.run()?.current()?;
+    state.buttons.iter().position(|b| b == button)
+}
+
 /// The click must come from the message and channel where the card stands.
-fn elsewhere(draft: &Draft, click: &Click) -> Option<String> {
+pub(crate) fn elsewhere(draft: &Draft, click: &Click) -> Option<String> {
+    let whose = if draft.case.alarm().is_some() { "alert" } else { "incident" };
     let card = draft.case.cards.get(&crate::model::effect::CardKind::Main)?;
     let same = card.channel == click.place.channel && card.ts == click.message;
     (!same).then(|| {
-        "This copy of the card is not the incident's own; use the one in its channel. Nothing was done.".into()
+        format!("This copy of the card is not the {whose}'s own; use the one in its channel. Nothing was done.")
     })
 }
 
@@ -184,6 +196,25 @@ pub(crate) fn deny(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, said: (&
     format!("You stopped {}. Nothing ran.", id.0)
 }
 
+/// The requester takes the request back, also in the moment between approval and start.
+pub(crate) fn withdraw(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, by: &Speaker) -> String {
+    let Some(approval) = find(draft, id) else { return not_now(draft, id) };
+    let Some(person) = cx.roster.person(by).filter(|p| p.id == approval.action.requester).cloned() else {
+        return format!(
+            "Only {} asked for it and may withdraw it; others deny it.",
+            cx.roster.name(&approval.action.requester)
+        );
+    };
+    let granted = matches!(approval.standing, Standing::Granted { .. })
+        && draft.run().and_then(|r| r.current()).is_some_and(|(_, s)| s.phase == crate::model::run::Phase::Granted);
+    if approval.standing != Standing::Open && !granted {
+        return format!("Too late: {} is {}.", id.0, decided(&approval.standing, cx));
+    }
+    draft.happen(Event::Denied { approval: id.clone(), by: person.id, reason: "withdrawn".into() });
+    advance(draft, cx);
+    format!("You withdrew {}. Nothing ran.", id.0)
+}
+
 /// Whether this approval can still be decided by this speaker: known person, still open, in time, under
 /// the rules it was asked under. Everything else is answered, and what is overdue is closed.
 fn may_decide(draft: &mut Draft, cx: &mut Cx<'_>, approval: &Approval, by: &Speaker) -> Result<Person, String> {
@@ -254,6 +285,9 @@ pub(crate) fn manual(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Person, &str), w
 
 /// A timer of this case is due: an approval may have to expire.
 pub(crate) fn due(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey) {
+    if effect.0.starts_with("wait/") {
+        return flow::over(draft, cx, effect);
+    }
     let Some(id) = effect.0.strip_prefix("expire/").and_then(|k| k.rsplit('/').next()) else { return };
     let Some(approval) = find(draft, &ApprovalId(id.to_owned())) else { return };
     if approval.standing == Standing::Open && cx.now >= approval.action.decide_by {
@@ -262,15 +296,13 @@ pub(crate) fn due(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey) {
     }
 }
 
+/// What the presser of a button hears that leads to nothing.
+pub(crate) const STALE: &str = "This button does nothing any more.";
+
 /// A button that leads to a case without buttons.
 pub(crate) fn stale(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Reply {
     let key = cx.ids.hex();
-    draft.tell(
-        &key,
-        &click.by,
-        (&click.place.channel, click.place.reply.as_deref()),
-        "This button does nothing any more.".into(),
-    );
+    draft.tell(&key, &click.by, (&click.place.channel, click.place.reply.as_deref()), STALE.into());
     Reply::Nothing
 }
 

@@ -3,7 +3,7 @@
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, narrate, policy, render, verdict};
+use super::{Cx, alerts, flow, narrate, policy, render, verdict};
 use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
 use crate::model::case::{Body, Card};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
@@ -13,7 +13,7 @@ use crate::model::id::EffectKey;
 use crate::model::outcome::{Checked, Ended, Outcome, Verdict};
 use crate::model::person::PersonId;
 use crate::model::run::{Phase, Run, RunState};
-use crate::model::runbook::{Step, Task};
+use crate::model::runbook::{Step, Task, Work};
 use crate::model::world::Sample;
 
 /// Most characters of statement and rows that one card shows whole.
@@ -29,6 +29,7 @@ pub(crate) fn came(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outco
         Outcome::Posted { card, channel, ts, upto, more } => posted(draft, cx, *card, (channel, ts, *upto, *more)),
         Outcome::PostFailed { card, why } => draft.happen(Event::CardFailed { card: *card, why: why.clone() }),
         Outcome::Told => {}
+        Outcome::Opened { number } => alerts::opened(draft, effect, *number),
         Outcome::Checked(checked) if effect.0.starts_with("detect/") => detected(draft, cx, effect, checked),
         _ => in_run(draft, cx, effect, outcome),
     }
@@ -51,6 +52,7 @@ fn detected(draft: &mut Draft, cx: &Cx<'_>, effect: &EffectKey, checked: &[Check
     let asked = match &draft.case.body {
         Body::Check(status) => status.found.contains_key(runbook),
         Body::Watch(watch) => watch.runbook == runbook,
+        Body::Alarm(alarm) => alarm.scenario().is_some_and(|s| s == runbook),
         _ => false,
     };
     if !asked || *effect != EffectKey::of(&["detect", &draft.case.id.0, runbook]) {
@@ -124,6 +126,10 @@ fn in_run(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outcome: &Outc
             draft.happen(Event::StepVerified { step: step.id.clone(), ok, figures: verdict::figures(checked) });
             advance(draft, cx);
         }
+        (Outcome::Checked(checked), Phase::Watching) if expected("wait") => match step.work {
+            Work::Parallel(_) => flow::looked(draft, cx, step, checked),
+            _ => flow::watched(draft, cx, (&run, step), checked),
+        },
         (Outcome::Probed { happened, figure }, Phase::Unknown) if expected("probe") => {
             probed(draft, cx, &step.id, (*happened, figure))
         }

@@ -51,6 +51,7 @@ impl Draft {
             to: to.clone(),
             channel: channel.to_owned(),
             reply: reply.map(str::to_owned),
+            thread: None,
             message: Message::text(text),
         };
         self.effect(EffectKey::of(&["tell", key]), Lane::Approval, self.now, act);
@@ -76,18 +77,28 @@ impl Draft {
                 ..Decision::default()
             };
         }
-        let shows = matches!(self.case.body, Body::Incident(_) | Body::Check(_));
+        let shows = matches!(self.case.body, Body::Incident(_) | Body::Check(_) | Body::Alarm(_));
         let card = self.out.events.iter().any(changes_card);
-        let line = self.out.events.iter().any(super::narrate::history::tells);
+        let line = match &self.case.body {
+            Body::Incident(_) => self.out.events.iter().any(super::narrate::history::tells),
+            // A group's first firing is its card; a later one only edits that, which nobody would notice.
+            Body::Alarm(alarm) => alarm.rounds > 1 && self.out.events.iter().any(begins),
+            _ => false,
+        };
         if shows && card {
             self.out.effects.push(Effect::render(&self.case.id, CardKind::Main, self.now));
         }
-        if shows && line && self.incident().is_some() {
+        if line {
             self.out.effects.push(Effect::render(&self.case.id, CardKind::History, self.now));
         }
         self.out.reply = Some(reply);
         self.out
     }
+}
+
+/// Whether an alert group began to fire.
+fn begins(event: &Event) -> bool {
+    matches!(event, Event::Alerted { round: Some(_), .. })
 }
 
 /// Whether the main card says something else after this event.

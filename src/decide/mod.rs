@@ -2,10 +2,12 @@
 //! `Decision`; pure, total and deterministic. A refusal is a reply with its reason, never an error.
 
 mod advance;
+pub mod alerts;
 mod answers;
 mod approve;
 mod came;
 mod draft;
+mod flow;
 pub mod narrate;
 pub mod policy;
 mod render;
@@ -15,7 +17,8 @@ mod start;
 pub mod verdict;
 
 use crate::model::case::{Body, Case};
-use crate::model::id::Ids;
+use crate::model::effect::{Act, Effect, Lane};
+use crate::model::id::{EffectKey, Ids};
 use crate::model::inbound::Input;
 use crate::model::message::{Message, Reply};
 use crate::model::person::Roster;
@@ -46,16 +49,42 @@ pub fn decide(
     roster: &Roster,
 ) -> Decision {
     let mut cx = Cx { world, now, ids, catalog, roster };
-    let Some(case) = case else { return without_case(&mut cx, input) };
+    let decision = match case {
+        Some(case) => with_case(&mut cx, case, input),
+        None => without_case(&mut cx, input),
+    };
+    posted(&mut cx, input, decision)
+}
+
+/// A request that brought a mention has no body to answer in: the answer becomes an effect of the same
+/// commit. What a slash command answers privately is private here too.
+fn posted(cx: &mut Cx<'_>, input: &Input, mut decision: Decision) -> Decision {
+    let Input::Said { by, place, .. } = input else { return decision };
+    if !place.mention {
+        return decision;
+    }
+    if let Some(Reply::Private(message)) = decision.reply.take() {
+        let (to, channel, thread) = (by.clone(), place.channel.clone(), place.thread.clone());
+        let act = Act::Tell { to, channel, reply: None, thread, message };
+        let key = EffectKey::of(&["tell", &cx.ids.hex()]);
+        decision.effects.push(Effect { key, lane: Lane::Approval, due: cx.now, act });
+    }
+    decision.reply = Some(Reply::Nothing);
+    decision
+}
+
+fn with_case(cx: &mut Cx<'_>, case: &Case, input: &Input) -> Decision {
+    let now = cx.now;
     let mut draft = Draft::new(case, now);
     let reply = match (&case.body, input) {
-        (_, Input::Said { by, place, said }) => said::said(&mut draft, &mut cx, (by, place), said),
-        (Body::Incident(_), Input::Clicked(click)) => approve::clicked(&mut draft, &mut cx, click),
-        (Body::Incident(_), Input::Filled(form)) => approve::filled(&mut draft, &mut cx, form),
-        (_, Input::Clicked(click)) => approve::stale(&mut draft, &mut cx, click),
+        (_, Input::Said { by, place, said }) => said::said(&mut draft, cx, (by, place), said),
+        (Body::Incident(_), Input::Clicked(click)) => approve::clicked(&mut draft, cx, click),
+        (Body::Incident(_), Input::Filled(form)) => approve::filled(&mut draft, cx, form),
+        (Body::Alarm(_), Input::Clicked(click)) => alerts::clicked(&mut draft, cx, click),
+        (_, Input::Clicked(click)) => approve::stale(&mut draft, cx, click),
         (_, Input::Filled(_)) => Reply::FormError("This form belongs to nothing that is open any more.".into()),
         (Body::Incident(_), Input::Starting { effect, generation, attempt, digest, .. }) => {
-            start::starting(&mut draft, &mut cx, (effect, *generation), (*attempt, digest))
+            start::starting(&mut draft, cx, (effect, *generation), (*attempt, digest))
         }
         (_, Input::Starting { effect, generation, .. }) => {
             draft.finish_effect(effect, *generation);
@@ -63,16 +92,19 @@ pub fn decide(
         }
         (_, Input::Came { effect, generation, outcome, .. }) => {
             draft.finish_effect(effect, *generation);
-            came::came(&mut draft, &mut cx, effect, outcome);
+            came::came(&mut draft, cx, effect, outcome);
             Reply::Nothing
         }
         (_, Input::Due { effect, generation, .. }) => {
             draft.finish_effect(effect, *generation);
-            approve::due(&mut draft, &mut cx, effect);
+            approve::due(&mut draft, cx, effect);
             Reply::Nothing
         }
+        (Body::Empty | Body::Alarm(_), Input::Alerted(group)) => alerts::alerted(&mut draft, cx, group),
+        (Body::Empty | Body::Incident(_), Input::Opening(what)) => alerts::opening(&mut draft, cx, what),
+        (_, Input::Alerted(_) | Input::Opening(_)) => Reply::Nothing,
         (_, Input::Up { watch }) => {
-            came::watch_up(&mut draft, &cx, watch);
+            came::watch_up(&mut draft, cx, watch);
             Reply::Nothing
         }
     };
@@ -93,7 +125,7 @@ fn without_case(cx: &mut Cx<'_>, input: &Input) -> Decision {
             reply: Some(Reply::NoGo("the case is gone".into())),
             ..Decision::default()
         },
-        Input::Up { .. } => Decision::default(),
+        Input::Up { .. } | Input::Alerted(_) | Input::Opening(_) => Decision::default(),
     }
 }
 

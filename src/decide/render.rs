@@ -8,7 +8,7 @@ use crate::model::effect::{Guard, Job, Probe, Question};
 use crate::model::expect::Rows;
 use crate::model::id::CaseId;
 use crate::model::run::{Run, StepRun};
-use crate::model::runbook::{Check, EffectClass, Preview, Step, Task};
+use crate::model::runbook::{Check, EffectClass, Preview, Step, Task, Undo};
 use crate::model::statement::fill;
 use crate::model::time::Millis;
 
@@ -108,7 +108,7 @@ pub(crate) fn action(run: &Run, step: &Step, work: &Task, asking: &Asking<'_>) -
         deed: work.ask()?.deed(&values, &identities, step.timeout)?,
         values: run.values.clone(),
         preview: asking.rows.clone(),
-        undo: work.undo.clone(),
+        undo: work.undo.as_ref().map(Undo::text),
         requester: run.by.clone(),
         policy: asking.policy.to_owned(),
         decide_by: asking.decide_by,
@@ -158,6 +158,7 @@ pub(crate) fn job(case: &CaseId, run: &Run, step: &Step, work: &Task) -> Result<
         identity: approval.map(|a| a.action.identity.clone()),
         guard,
         sensitive: work.sensitive.clone(),
+        retry: step.retry,
     })
 }
 

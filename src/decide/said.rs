@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, answers, approve, came, narrate, private, render};
+use super::{Cx, alerts, answers, approve, came, flow, narrate, private, render};
 use crate::model::approval::ApprovalId;
 use crate::model::case::Body;
 use crate::model::command::{Asked, Command};
@@ -13,8 +13,10 @@ use crate::model::event::{Declared, Event};
 use crate::model::id::EffectKey;
 use crate::model::inbound::Place;
 use crate::model::message::Reply;
+use crate::model::outcome::{Checked, Verdict};
 use crate::model::person::{Person, Speaker};
 use crate::model::run::{Phase, RunState};
+use crate::model::runbook::Loaded;
 use crate::model::world::Guard;
 
 /// A command that `route` gave a case.
@@ -32,6 +34,8 @@ pub(crate) fn said(
     let Some(person) = cx.roster.person(by).cloned() else { return refuse_stranger(draft, by, asked) };
     match (&asked.command, &draft.case.body) {
         (Command::Status, _) => status(draft, cx, &person, place),
+        (Command::Detect { runbook: Some(name) }, _) => detect_one(draft, cx, (&person, place), name),
+        (Command::Ack { .. }, Body::Alarm(_)) => alerts::ack(draft, cx, &person),
         (Command::Declare { title }, _) => declare(draft, cx, (&person, place), title),
         (_, Body::Incident(_)) => on_incident(draft, cx, (by, &person), &asked.command),
         _ => answers::without_case(cx, by, place, said),
@@ -51,27 +55,46 @@ fn status(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, place: &Place) ->
     let usable: Vec<_> = cx.catalog.runbooks.values().filter(|l| l.unusable.is_none()).collect();
     let scenarios: Vec<String> = usable.iter().map(|l| l.runbook.runbook.clone()).collect();
     let count = scenarios.len();
-    draft.happen(Event::StatusAsked { by: person.id.clone(), channel: place.channel.clone(), scenarios });
+    let (channel, thread) = (place.channel.clone(), place.thread.clone());
+    draft.happen(Event::StatusAsked { by: person.id.clone(), channel, scenarios, single: false, thread });
     for loaded in usable {
-        let name = &loaded.runbook.runbook;
-        let list = render::questions(&loaded.runbook.detect.checks, &loaded.known());
-        let key = EffectKey::of(&["detect", &draft.case.id.0, name]);
-        match list {
-            Ok(list) => draft.effect(key, Lane::Check, cx.now, Act::Check(list)),
-            Err(why) => {
-                let checked = vec![crate::model::outcome::Checked {
-                    id: "detect".into(),
-                    verdict: crate::model::outcome::Verdict::CouldNot,
-                    figure: why,
-                    evidence: false,
-                }];
-                draft.happen(Event::Detected { runbook: name.clone(), checked, streak: 0, since: None });
-            }
-        }
+        detect(draft, cx, loaded);
     }
     private(format!(
-        "Running the detection of {count} configured scenario{}; the answer appears in this channel.",
-        if count == 1 { "" } else { "s" }
+        "Running the detection of {count} configured scenario{}; the answer appears in this {}.",
+        if count == 1 { "" } else { "s" },
+        if place.thread.is_some() { "thread" } else { "channel" }
+    ))
+}
+
+/// Has a scenario's detection run once, with its default parameters, for the case at hand.
+pub(crate) fn detect(draft: &mut Draft, cx: &Cx<'_>, loaded: &Loaded) {
+    let name = &loaded.runbook.runbook;
+    let list = render::questions(&loaded.runbook.detect.checks, &loaded.known());
+    let key = EffectKey::of(&["detect", &draft.case.id.0, name]);
+    match list {
+        Ok(list) => draft.effect(key, Lane::Check, cx.now, Act::Check(list)),
+        Err(why) => {
+            let checked =
+                vec![Checked { id: "detect".into(), verdict: Verdict::CouldNot, figure: why, evidence: false }];
+            draft.happen(Event::Detected { runbook: name.clone(), checked, streak: 0, since: None });
+        }
+    }
+}
+
+fn detect_one(draft: &mut Draft, cx: &mut Cx<'_>, from: (&Person, &Place), name: &str) -> Reply {
+    let (person, place) = from;
+    let Some(loaded) = cx.catalog.find(name) else { return private(answers::no_runbook(cx, name)) };
+    let name = loaded.runbook.runbook.clone();
+    if let Some(why) = &loaded.unusable {
+        return private(format!("`{name}` cannot be checked here: {why}."));
+    }
+    let (by, channel, thread) = (person.id.clone(), place.channel.clone(), place.thread.clone());
+    draft.happen(Event::StatusAsked { by, channel, scenarios: vec![name.clone()], single: true, thread });
+    detect(draft, cx, loaded);
+    private(format!(
+        "Running the detection of `{name}`; the answer appears in this {}.",
+        if place.thread.is_some() { "thread" } else { "channel" }
     ))
 }
 
@@ -98,6 +121,7 @@ fn declare(draft: &mut Draft, cx: &mut Cx<'_>, from: (&Person, &Place), title: &
         by: person.id.clone(),
         channel: place.channel.clone(),
         began: streak.since.unwrap_or(cx.now),
+        origin: None,
     };
     let began = declared.began;
     draft.happen(Event::Declared(declared));
@@ -114,7 +138,14 @@ fn on_incident(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Speaker, &Person), com
             private(format!("Noted in {}.", number(draft)))
         }
         Command::Run { runbook, given } => run(draft, cx, person, (runbook, given)),
-        Command::Next => next(draft, cx, person),
+        Command::Next { choice } => match choice {
+            Some(n) => private(flow::chosen(draft, cx, person, n.saturating_sub(1))),
+            None => next(draft, cx, person),
+        },
+        Command::Skip { step, reason } => flow::skip(draft, cx, person, (step, reason)),
+        Command::Abort { reason } => flow::abort(draft, person, reason),
+        Command::Undo { step } => flow::undo(draft, cx, person, step.as_deref()),
+        Command::Withdraw { id } => private(approve::withdraw(draft, cx, &ApprovalId(id.clone()), by)),
         Command::Approve { id } => private(approve::vote(draft, cx, &ApprovalId(id.clone()), by)),
         Command::Deny { id, reason } => private(approve::deny(draft, cx, &ApprovalId(id.clone()), (by, reason))),
         Command::Done { step, evidence } => private(approve::manual(draft, cx, (person, step), (evidence, true))),
@@ -136,14 +167,6 @@ fn number(draft: &Draft) -> String {
 
 fn run(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, &BTreeMap<String, String>)) -> Reply {
     let (name, given) = what;
-    let Some(loaded) = cx.catalog.find(name) else { return private(answers::no_runbook(cx, name)) };
-    if let Some(why) = &loaded.unusable {
-        return private(format!("`{}` cannot run here: {why}.", loaded.runbook.runbook));
-    }
-    let values = match loaded.values(given) {
-        Ok(values) => values,
-        Err(why) => return private(format!("{why}.")),
-    };
     if let Some(run) = draft.run().filter(|r| !r.idle()) {
         return private(format!(
             "`{}` is still going in {}. `/dr next` says what it waits for.",
@@ -151,24 +174,49 @@ fn run(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, &BTreeM
             number(draft)
         ));
     }
-    let lock = advance::lock(&loaded.runbook.runbook);
-    if let Some(holder) = cx.world.locks.get(&lock).filter(|c| **c != draft.case.id) {
-        return private(format!(
+    match startable(draft, cx, name, given) {
+        Err(why) => private(why),
+        Ok((loaded, values)) => {
+            let (title, steps) = (loaded.runbook.title.clone(), loaded.runbook.steps.len());
+            begin(draft, cx, person, (&loaded, values));
+            private(format!(
+                "Started in {}: {title}, {}. The incident's card shows each one.",
+                number(draft),
+                narrate::counted(steps as u64, "step")
+            ))
+        }
+    }
+}
+
+/// A runbook that may start now, with its values; or why not.
+pub(super) fn startable(
+    draft: &Draft,
+    cx: &Cx<'_>,
+    name: &str,
+    given: &BTreeMap<String, String>,
+) -> Result<(Loaded, BTreeMap<String, String>), String> {
+    let loaded = cx.catalog.find(name).ok_or_else(|| answers::no_runbook(cx, name))?;
+    if let Some(why) = &loaded.unusable {
+        return Err(format!("`{}` cannot run here: {why}.", loaded.runbook.runbook));
+    }
+    let values = loaded.values(given).map_err(|why| format!("{why}."))?;
+    match cx.world.locks.get(&advance::lock(&loaded.runbook.runbook)).filter(|c| **c != draft.case.id) {
+        None => Ok((loaded.clone(), values)),
+        Some(holder) => Err(format!(
             "`{}` is already going in {}; one run of it at a time.",
             loaded.runbook.runbook,
             holder.0.to_uppercase()
-        ));
+        )),
     }
-    let (title, steps) = (loaded.runbook.title.clone(), loaded.runbook.steps.len());
+}
+
+/// Starts a runbook that may start.
+pub(super) fn begin(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&Loaded, BTreeMap<String, String>)) {
+    let (loaded, values) = what;
     let id = format!("r{}", draft.incident().map_or(0, |i| i.runs) + 1);
-    draft.guard(Guard::Take(lock));
+    draft.guard(Guard::Take(advance::lock(&loaded.runbook.runbook)));
     draft.happen(Event::RunStarted { id, loaded: Box::new(loaded.clone()), values, by: person.id.clone() });
     advance(draft, cx);
-    private(format!(
-        "Started in {}: {title}, {}. The incident's card shows each one.",
-        number(draft),
-        narrate::counted(steps as u64, "step")
-    ))
 }
 
 fn next(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person) -> Reply {

@@ -15,11 +15,12 @@ use crate::decide::{
     route::{self, Route},
 };
 use crate::model::case::{Body, Case};
+use crate::model::effect::CardKind;
 use crate::model::id::{CaseId, Ids};
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::Reply;
 use crate::model::time::Millis;
-use crate::model::world::{Decision, Guard, Open, World};
+use crate::model::world::{Decision, Guard, Open, Ringing, World};
 use crate::persist::{Batch, CommitError, Store, StoreError, Stored, chain};
 
 /// Most deliveries in one commit.
@@ -309,6 +310,14 @@ impl Committer {
             batch.snapshot(id, stored.case.seq, &stored.hash, &state);
             stored.snapshot = stored.case.seq;
         }
+        let rings = ringing(&stored.case);
+        if stored.case.alarm().is_some() && self.world.ringing.get(id) != rings.as_ref() {
+            batch.ringing(id, rings.as_ref());
+            match rings {
+                Some(rings) => self.world.ringing.insert(id.clone(), rings),
+                None => self.world.ringing.remove(id),
+            };
+        }
         if let Some(open) = summary(&stored.case).filter(|o| self.world.open.get(id) != Some(o)) {
             batch.incident(&open);
             self.world.last_number = self.world.last_number.max(open.number);
@@ -352,7 +361,15 @@ fn summary(case: &Case) -> Option<Open> {
         began: d.began,
         rto: d.objectives.rto,
         recovered: incident.recovered,
+        card: case.cards.get(&CardKind::Main).filter(|c| !c.ts.is_empty()).map(|c| c.ts.clone()),
+        origins: incident.origins.clone(),
     })
+}
+
+/// An alert group that fires, in short.
+fn ringing(case: &Case) -> Option<Ringing> {
+    let alarm = case.alarm().filter(|a| a.firing() > 0)?;
+    Some(Ringing { title: alarm.title.clone(), channel: alarm.channel.clone(), acked: alarm.acked.is_some() })
 }
 
 /// After a failed sync nobody knows what is on disk: the process ends at once and starts from what is.

@@ -25,8 +25,15 @@ pub(super) async fn check(http: &Http, q: &Question, calls: &[HttpCall]) -> Seen
     let [call] = calls else { return Seen::Dark("a check makes exactly one call".to_owned()) };
     let answer = match http.call(&q.target, call).await {
         Ok(answer) => answer,
-        Err(HttpFault::Refused { why }) => return Seen::Dark(why),
-        Err(HttpFault::NotSent { why } | HttpFault::Doubtful { why }) => return Seen::Dark(why),
+        // That nobody answers is what such a check looks for; what we refuse ourselves says nothing.
+        Err(HttpFault::NotSent { why } | HttpFault::Doubtful { why }) if q.expect.reachable => {
+            return Seen::Judged(Ok(false), why);
+        }
+        // Somebody took the call and said nothing: where that is the question, it is the verdict.
+        Err(HttpFault::Doubtful { why }) if q.expect.answer.as_ref().is_some_and(|a| a.silence_fails) => {
+            return Seen::Judged(Ok(false), why);
+        }
+        Err(fault) => return Seen::Dark(fault.text()),
     };
     let rows = answer.rows(call.rows.as_ref(), q.cap);
     let shown = figure(&told(q, &answer), rows.as_ref().unwrap_or(&Rows::default()));

@@ -22,7 +22,9 @@ pub(super) async fn rows(execute: &Executors, q: &Question, chain: &Chained) -> 
         if rows.rows.is_empty() {
             break;
         }
-        rows = if also.each() { for_each(execute, q, chain, (also, &rows)).await } else {
+        rows = if also.each() {
+            for_each(execute, q, chain, (also, &rows)).await
+        } else {
             all_at_once(execute, q, chain, (also, &rows)).await
         }?;
     }

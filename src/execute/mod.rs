@@ -24,6 +24,8 @@ use sql::Sql;
 
 /// Between two looks at something that is to come true: gentle to a vendor's rate limit.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The same for what may take longer than a minute: a vendor that allows one call a second counts others too.
+const LONG_PAUSE: Duration = Duration::from_secs(10);
 
 /// Rows that a look at several targets may list.
 const LOOK_CAP: u64 = 200;
@@ -51,6 +53,7 @@ impl Executors {
             return self.sql.check(q).await;
         }
         let until = Instant::now() + q.within.std();
+        let pause = if q.within.std() > Duration::from_secs(60) { LONG_PAUSE } else { PAUSE };
         loop {
             let seen = match &q.deed {
                 Deed::Http(calls) => call::check(&self.http, q, calls).await,
@@ -62,10 +65,10 @@ impl Executors {
                 Deed::Sql(_) => Seen::Dark("a statement is asked of a database".to_owned()),
             };
             let checked = judged(q, seen);
-            if checked.verdict == Verdict::Pass || Instant::now() + PAUSE > until {
+            if checked.verdict == Verdict::Pass || Instant::now() + pause > until {
                 return checked;
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
         }
     }
 
@@ -84,8 +87,23 @@ impl Executors {
         }
     }
 
-    /// Carries out a job and says how it ended and how certain that is.
+    /// Carries out a job and says how it ended and how certain that is. What may be done again is tried
+    /// again as often as the step says.
     pub async fn run(&self, job: &Job) -> Ended {
+        let mut ended = self.once(job).await;
+        let Some(retry) = job.retry else { return ended };
+        for _ in 0..retry.times {
+            let failed = matches!(ended, Ended::NotStarted { .. } | Ended::Failed { .. });
+            if !failed || !matches!(job.effect, EffectClass::Observe | EffectClass::Idempotent) {
+                return ended;
+            }
+            sleep(retry.pause.std()).await;
+            ended = self.once(job).await;
+        }
+        ended
+    }
+
+    async fn once(&self, job: &Job) -> Ended {
         let inside = |g: &Guard| g.target == job.target && matches!(g.deed, Deed::Sql(_));
         if matches!(job.deed, Deed::Sql(_)) && job.guard.as_ref().is_none_or(inside) {
             return self.sql.run(job).await;
@@ -161,7 +179,10 @@ impl Executors {
             return Err(format!("{} is another system now than the one approved; nothing was sent", job.target));
         }
         let Some(guard) = &job.guard else { return Ok(()) };
-        let rows = self.rows(&asking(job, (&guard.target, &guard.deed, guard.cap))).await.map_err(|why| format!("nothing was sent: {why}"))?;
+        let rows = self
+            .rows(&asking(job, (&guard.target, &guard.deed, guard.cap)))
+            .await
+            .map_err(|why| format!("nothing was sent: {why}"))?;
         guard.broken_by(&rows).map_or(Ok(()), |why| Err(format!("refused: {why}")))
     }
 }

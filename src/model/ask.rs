@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -11,6 +12,7 @@ use super::chain::{Also, Chain, Chained};
 use super::expect::Rows;
 use super::http::{HttpCall, Method, RowsAt};
 use super::process::{Pipeline, Program};
+use super::schema::Scalar;
 use super::statement::{Statement, bind, fill, names};
 use super::time::Span;
 
@@ -20,7 +22,7 @@ const ANSWER_BYTES: u64 = 1 << 20;
 type Values = BTreeMap<String, String>;
 
 /// One call to an HTTP target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpAsk {
     #[serde(default = "get")]
@@ -28,12 +30,15 @@ pub struct HttpAsk {
     /// Path and query below the target's base; `{name}` is filled in, percent-encoded.
     pub path: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub headers: BTreeMap<String, String>,
-    /// A JSON body; `{name}` inside its texts is filled in.
+    /// A JSON body; `{name}` inside its texts is filled in, and a text that is only `{name:number}` becomes
+    /// that number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<Value>,
     /// A form body; `{name}` is filled in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub form: BTreeMap<String, String>,
     /// How the answer becomes rows; without it there is one row with `status` and `latency`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,9 +57,10 @@ fn get() -> Method {
 
 /// Programs of a target, each reading what the one before it writes. The first word of each names a
 /// program that the target declares.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessAsk {
+    #[schemars(with = "Vec<Vec<Scalar>>")]
     pub pipe: Vec<Vec<String>>,
     /// What the first program reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +140,7 @@ impl<'a> Ask<'a> {
             Ask::Process(run) => texts.extend(run.pipe.iter().flatten().chain(&run.stdin).map(String::as_str)),
         }
         let mut all = Vec::new();
-        for name in texts.into_iter().flat_map(names) {
+        for name in texts.into_iter().flat_map(|t| number(t).map_or_else(|| names(t), |n| vec![n.to_owned()])) {
             if !all.contains(&name) {
                 all.push(name);
             }
@@ -232,10 +238,18 @@ impl ProcessAsk {
     }
 }
 
+/// The name in `{name:number}`.
+fn number(text: &str) -> Option<&str> {
+    text.strip_prefix('{')?.strip_suffix(":number}")
+}
+
 /// JSON with the placeholders inside its texts filled in: a value can never become structure.
 fn filled(json: &Value, values: &Values) -> Value {
     match json {
-        Value::String(text) => Value::String(fill(text, values)),
+        Value::String(text) => match number(text).and_then(|name| values.get(name)) {
+            Some(value) => value.parse::<i64>().map_or_else(|_| Value::String(value.clone()), Value::from),
+            None => Value::String(fill(text, values)),
+        },
         Value::Array(list) => Value::Array(list.iter().map(|v| filled(v, values)).collect()),
         Value::Object(map) => Value::Object(map.iter().map(|(k, v)| (k.clone(), filled(v, values))).collect()),
         other => other.clone(),
@@ -336,6 +350,17 @@ mod tests {
         let body: Value = serde_json::from_str(calls[0].body.as_ref().unwrap()).unwrap();
         assert_eq!(body, serde_json::json!({"name": "../admin?x=1&\"},{", "deep": [{"x": "{id}"}]}));
         assert_eq!(percent(".."), "%2E%2E");
+    }
+
+    #[test]
+    fn a_number_in_a_json_body_is_a_number_or_stays_a_text() {
+        let mut ask = call("/restore");
+        ask.json = Some(serde_json::json!({"at": "{at:number}", "odd": "{odd:number}", "in": "x {at:number}"}));
+        assert_eq!(Ask::Http(&ask).placeholders(), ["at", "odd"]);
+        let given = values(&[("at", "1763805600"), ("odd", "1}, \"x\": {")]);
+        let Deed::Http(calls) = Ask::Http(&ask).deed(&given, &[], Span::seconds(1)).unwrap() else { panic!() };
+        let body: Value = serde_json::from_str(calls[0].body.as_ref().unwrap()).unwrap();
+        assert_eq!(body, serde_json::json!({"at": 1_763_805_600, "odd": "1}, \"x\": {", "in": "x {at:number}"}));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::Alarm;
 use super::effect::CardKind;
 use super::event::{Event, Illegal};
 use super::id::CaseId;
@@ -43,17 +44,24 @@ pub enum Body {
     Incident(Box<Incident>),
     Check(Status),
     Watch(Watch),
+    Alarm(Box<Alarm>),
     Control { refused: u64 },
 }
 
-/// An ad hoc `/dr status`.
+/// An ad hoc `/dr status` or `/dr detect`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     pub by: PersonId,
     pub channel: String,
+    /// The thread it was asked in, if it was.
+    #[serde(default)]
+    pub thread: Option<String>,
     pub asked: Millis,
     /// Runbook to its detection, once back.
     pub found: BTreeMap<String, Option<Detection>>,
+    /// One scenario was asked for.
+    #[serde(default)]
+    pub single: bool,
 }
 
 /// A detection that came back.
@@ -88,6 +96,15 @@ impl Case {
         }
     }
 
+    /// The alert group, if this is one.
+    #[must_use]
+    pub fn alarm(&self) -> Option<&Alarm> {
+        match &self.body {
+            Body::Alarm(alarm) => Some(alarm),
+            _ => None,
+        }
+    }
+
     /// Moves the case by one event at time `at`.
     ///
     /// # Errors
@@ -98,12 +115,16 @@ impl Case {
             (Body::Empty, Event::Declared(declared)) => {
                 self.body = Body::Incident(Box::new(Incident::new(declared.clone(), at)))
             }
-            (Body::Empty, Event::StatusAsked { by, channel, scenarios }) => {
+            (Body::Empty, Event::StatusAsked { by, channel, scenarios, single, thread }) => {
                 let found = scenarios.iter().map(|s| (s.clone(), None)).collect();
-                self.body = Body::Check(Status { by: by.clone(), channel: channel.clone(), asked: at, found });
+                let (by, channel, single, thread) = (by.clone(), channel.clone(), *single, thread.clone());
+                self.body = Body::Check(Status { by, channel, thread, asked: at, found, single });
             }
             (Body::Empty, Event::WatchOpened { runbook }) => {
                 self.body = Body::Watch(Watch { runbook: runbook.clone(), last: None })
+            }
+            (Body::Empty, Event::AlarmOpened { source, title, channel }) => {
+                self.body = Body::Alarm(Box::new(Alarm::new(source, title, channel)));
             }
             (Body::Empty, Event::ControlOpened) => self.body = Body::Control { refused: 0 },
             (Body::Empty, _) => return Err(Illegal::new("case that was not opened", event)),
@@ -124,6 +145,7 @@ impl Case {
             (Body::Watch(watch), Event::Detected { runbook, checked, streak, since }) if *runbook == watch.runbook => {
                 watch.last = Some(Detection { at, checked: checked.clone(), streak: *streak, since: *since });
             }
+            (Body::Alarm(alarm), event) => alarm.apply(event, at)?,
             (Body::Incident(incident), event) => incident.apply(event, at)?,
             (Body::Check(_), event) => return Err(Illegal::new("status check", event)),
             (Body::Watch(_), event) => return Err(Illegal::new("watch", event)),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Ask, Deed, HttpAsk, ProcessAsk};
@@ -15,7 +16,7 @@ pub const LISTED: &str = "listed";
 /// A question about the rows so far. Only rows stay that agree with the answer in every column that both
 /// have; its other columns are added. A call with `each` is made once for every row, whose columns are its
 /// only values; a statement gets all rows as `:listed`, a JSON array.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Also {
     pub target: String,

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::alert::Opening;
 use super::approval::TargetIdentity;
 use super::ask::Deed;
 use super::expect::{Expect, Rows};
+use super::flow::Retry;
 use super::id::{ButtonId, CaseId, EffectKey};
 use super::message::Message;
 use super::person::Speaker;
@@ -62,9 +64,19 @@ pub enum Act {
     /// Bring a card up to date.
     Render(CardKind),
     /// A short message to one person in a channel.
-    Tell { to: Speaker, channel: String, reply: Option<String>, message: Message },
+    Tell {
+        to: Speaker,
+        channel: String,
+        reply: Option<String>,
+        /// The message in whose thread it is shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<String>,
+        message: Message,
+    },
     /// A form for one person; worthless after `by`. If it cannot be opened, the person is told in `channel`.
     Ask { to: Speaker, channel: String, trigger: String, by: Millis, form: AskForm },
+    /// Open an alert's incident, or find the one that is there, and say which it is.
+    Open(Box<Opening>),
     /// Submit `Due` at the due time.
     Timer,
 }
@@ -108,6 +120,9 @@ pub struct Job {
     pub identity: Option<TargetIdentity>,
     pub guard: Option<Guard>,
     pub sensitive: Vec<String>,
+    /// Only for work that reads or may be done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 impl Job {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::{Alert, Origin, Round};
 use super::approval::{Approval, ApprovalId};
 use super::effect::CardKind;
 use super::expect::Rows;
@@ -32,6 +33,12 @@ pub enum Event {
         by: PersonId,
         channel: String,
         scenarios: Vec<String>,
+        /// The thread it was asked in, where the answer belongs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<String>,
+        /// One scenario was asked for, with `detect`.
+        #[serde(default)]
+        single: bool,
     },
     WatchOpened {
         runbook: String,
@@ -70,6 +77,33 @@ pub enum Event {
         checked: Vec<Checked>,
         streak: u32,
         since: Option<Millis>,
+    },
+
+    AlarmOpened {
+        source: String,
+        title: String,
+        channel: String,
+    },
+    /// Alerts of a group changed; `round` is there when it began to fire.
+    Alerted {
+        alerts: Vec<Alert>,
+        truncated: u64,
+        round: Option<Round>,
+    },
+    AlarmAcked {
+        by: PersonId,
+    },
+    /// Somebody asked for an incident; it is opened next.
+    AlarmOpening {
+        by: PersonId,
+    },
+    AlarmLinked {
+        number: u64,
+    },
+    /// An alert was found to belong to this incident, which was there before.
+    AlertJoined {
+        origin: Origin,
+        by: PersonId,
     },
 
     RunStarted {
@@ -166,6 +200,37 @@ pub enum Event {
         evidence: String,
         done: bool,
     },
+    /// Time passes until then at the latest.
+    WaitBegan {
+        step: String,
+        until: Millis,
+    },
+    WaitOver {
+        step: String,
+        ok: bool,
+        figures: Vec<String>,
+    },
+    ChoiceAsked {
+        step: String,
+        buttons: Vec<ButtonId>,
+    },
+    Chosen {
+        step: String,
+        by: PersonId,
+        label: String,
+    },
+    RunAborted {
+        by: PersonId,
+        why: String,
+    },
+    /// The run ended because another runbook goes on in its place.
+    RunHandedOver {
+        to: String,
+    },
+    UndoAsked {
+        step: String,
+        by: PersonId,
+    },
 }
 
 /// The opening of an incident.
@@ -180,6 +245,9 @@ pub struct Declared {
     pub channel: String,
     /// The earliest failing check, or the declaration itself when none is known.
     pub began: Millis,
+    /// The alert it was opened for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// How a step's work ended.
@@ -207,6 +275,12 @@ impl Event {
             Event::CardFailed { .. } => "card_failed",
             Event::FormOpened { .. } => "form_opened",
             Event::Detected { .. } => "detected",
+            Event::AlarmOpened { .. } => "alarm_opened",
+            Event::Alerted { .. } => "alerted",
+            Event::AlarmAcked { .. } => "alarm_acked",
+            Event::AlarmOpening { .. } => "alarm_opening",
+            Event::AlarmLinked { .. } => "alarm_linked",
+            Event::AlertJoined { .. } => "alert_joined",
             Event::RunStarted { .. } => "run_started",
             Event::RunPaused { .. } => "run_paused",
             Event::RunResumed { .. } => "run_resumed",
@@ -229,6 +303,13 @@ impl Event {
             Event::SettleClaimed { .. } => "settle_claimed",
             Event::PersonAsked { .. } => "person_asked",
             Event::PersonDid { .. } => "person_did",
+            Event::WaitBegan { .. } => "wait_began",
+            Event::WaitOver { .. } => "wait_over",
+            Event::ChoiceAsked { .. } => "choice_asked",
+            Event::Chosen { .. } => "chosen",
+            Event::RunAborted { .. } => "run_aborted",
+            Event::RunHandedOver { .. } => "run_handed_over",
+            Event::UndoAsked { .. } => "undo_asked",
         }
     }
 }
@@ -260,18 +341,25 @@ mod tests {
         let step = || "s".to_owned();
         let by = || PersonId("p".into());
         let approval = || ApprovalId("a".into());
+        let origin = || Origin { case: crate::model::id::CaseId("alert-1".into()), round: 1, title: step() };
         let button = || ButtonId("b".into());
         let all = [
             Event::ControlOpened,
             Event::RunVerifying,
             Event::WatchOpened { runbook: step() },
-            Event::StatusAsked { by: by(), channel: step(), scenarios: vec![] },
+            Event::StatusAsked { by: by(), channel: step(), scenarios: vec![], single: false, thread: None },
             Event::Refused { who: step(), what: step(), why: step() },
             Event::Noted { by: by(), text: step() },
             Event::CardPosted { card: CardKind::Main, channel: step(), ts: step(), upto: 0 },
             Event::CardFailed { card: CardKind::Main, why: step() },
             Event::FormOpened { token: button(), purpose: FormPurpose::Done(step()), person: by() },
             Event::Detected { runbook: step(), checked: vec![], streak: 0, since: None },
+            Event::AlarmOpened { source: step(), title: step(), channel: step() },
+            Event::Alerted { alerts: vec![], truncated: 0, round: None },
+            Event::AlarmAcked { by: by() },
+            Event::AlarmOpening { by: by() },
+            Event::AlarmLinked { number: 1 },
+            Event::AlertJoined { origin: origin(), by: by() },
             Event::RunPaused { why: step() },
             Event::RunResumed { by: by() },
             Event::RunVerified { ok: true, figures: vec![] },
@@ -291,6 +379,13 @@ mod tests {
             Event::SettleClaimed { step: step(), by: by(), happened: true },
             Event::PersonAsked { step: step(), done: button(), cannot: button() },
             Event::PersonDid { step: step(), by: by(), evidence: step(), done: true },
+            Event::WaitBegan { step: step(), until: Millis(0) },
+            Event::WaitOver { step: step(), ok: true, figures: vec![] },
+            Event::ChoiceAsked { step: step(), buttons: vec![button()] },
+            Event::Chosen { step: step(), by: by(), label: step() },
+            Event::RunAborted { by: by(), why: step() },
+            Event::RunHandedOver { to: step() },
+            Event::UndoAsked { step: step(), by: by() },
         ];
         for event in all {
             assert_eq!(serde_json::to_value(&event).unwrap()["kind"], event.kind());

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::HttpExpect;
+use super::schema::Scalar;
 
 /// What came back from a query: column names and rows of text; `None` is SQL NULL.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,9 +51,13 @@ impl Rows {
 }
 
 /// What the rows of a query must be. All given parts must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
+    /// The target must answer at all: if it cannot be reached or refuses, that is a failure and no longer a
+    /// question that could not be asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reachable: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<RowsExpect>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +71,7 @@ pub struct Expect {
 }
 
 /// How many rows, and what every one of them must say.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RowsExpect {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,11 +82,12 @@ pub struct RowsExpect {
     pub exactly: Option<u64>,
     /// Column to the text each row must have there; booleans are `true` and `false`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub every: BTreeMap<String, String>,
 }
 
 /// Bounds on one number in the only row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ValueExpect {
     pub column: String,
@@ -94,6 +101,12 @@ impl Expect {
     /// Whether there is anything to hold at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        !self.reachable && self.ignores_rows()
+    }
+
+    /// Whether any answer would do.
+    #[must_use]
+    pub fn ignores_rows(&self) -> bool {
         self.rows.as_ref().is_none_or(|r| *r == RowsExpect::default())
             && self.value.as_ref().is_none_or(|v| v.at_most.is_none() && v.at_least.is_none())
             && self.answer.is_none()
@@ -156,12 +169,8 @@ mod tests {
     }
 
     fn value(at_most: i64) -> Expect {
-        Expect {
-            value: Some(ValueExpect { column: "n".into(), at_most: Some(at_most), at_least: None }),
-            rows: None,
-            answer: None,
-            exit: None,
-        }
+        let bounds = ValueExpect { column: "n".into(), at_most: Some(at_most), at_least: None };
+        Expect { value: Some(bounds), ..Expect::default() }
     }
 
     #[test]
@@ -177,9 +186,7 @@ mod tests {
     fn every_row_must_agree_and_a_missing_column_is_an_error() {
         let every = |column: &str| Expect {
             rows: Some(RowsExpect { every: [(column.to_owned(), "true".to_owned())].into(), ..RowsExpect::default() }),
-            value: None,
-            answer: None,
-            exit: None,
+            ..Expect::default()
         };
         assert_eq!(every("ok").holds(&rows(&[&[None, Some("true")], &[None, Some("true")]])), Ok(true));
         assert_eq!(every("ok").holds(&rows(&[&[None, Some("true")], &[None, None]])), Ok(false));

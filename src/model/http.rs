@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::expect::Rows;
+use super::schema::Scalar;
 use super::statement::fill;
 use super::time::Span;
 
 /// What is asked of the resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     Get,
@@ -68,7 +70,7 @@ pub struct HttpCall {
 }
 
 /// A list inside an answer, and what of each element makes a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RowsAt {
     /// RFC 6901 pointer to the list, or to one object; empty for the whole answer.
@@ -78,6 +80,7 @@ pub struct RowsAt {
     pub columns: BTreeMap<String, String>,
     /// Only elements that carry these texts at these pointers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub only: BTreeMap<String, String>,
 }
 
@@ -96,7 +99,7 @@ pub struct HttpAnswer {
 }
 
 /// What an answer must be. All given parts must hold; without `status` any 2xx is right.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpExpect {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,21 +109,27 @@ pub struct HttpExpect {
     pub no_verdict: Vec<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_at_most: Option<Span>,
+    /// A call that arrived and got no whole answer in time is a failure, not something that could not be
+    /// checked: for a system whose slowness is the very question.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub silence_fails: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub json: Vec<JsonExpect>,
 }
 
 /// What one value inside the answer must be.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JsonExpect {
     /// RFC 6901, such as `/status/indicator`.
     pub pointer: String,
     /// The text, number or boolean that must stand there, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Scalar>")]
     pub is: Option<String>,
     /// One of these must stand there, as text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Scalar>")]
     pub any_of: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most: Option<i64>,

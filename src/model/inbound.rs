@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::{AlertGroup, Opening};
 use super::approval::ApprovalId;
 use super::command::Asked;
 use super::id::{ButtonId, CaseId, EffectKey};
@@ -24,6 +25,10 @@ pub enum Input {
     Clicked(Click),
     /// A form sent.
     Filled(Form),
+    /// Monitoring says how a group of alerts stands.
+    Alerted(AlertGroup),
+    /// An alert's incident is to be opened, or found.
+    Opening(Opening),
     /// What came back from an effect; `generation` is the one that was leased.
     Came { case: CaseId, effect: EffectKey, generation: i64, outcome: Outcome },
     /// The worker asks to start an approved or safe action: `attempt` counts the leases.
@@ -34,12 +39,19 @@ pub enum Input {
     Up { watch: String },
 }
 
-/// Where something was said; `reply` is a handle to a short-lived answer address kept in memory.
+/// Where something was said, and with it where the answer goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Place {
     pub channel: String,
+    /// A handle to a short-lived answer address kept in memory.
     #[serde(default)]
     pub reply: Option<String>,
+    /// The message whose thread it was said in, if it was.
+    #[serde(default)]
+    pub thread: Option<String>,
+    /// Said in a message to the bot: the request has no answer body, so the answer must be posted.
+    #[serde(default)]
+    pub mention: bool,
 }
 
 /// A pressed button: the id decides, the rest must match the store.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::Origin;
 use super::event::{Declared, Event, Illegal};
 use super::id::ButtonId;
 use super::inbound::FormPurpose;
@@ -16,6 +17,9 @@ pub struct Incident {
     pub declared_at: Millis,
     pub recovered: Option<Millis>,
     pub run: Option<Run>,
+    /// The alerts it was opened for or that were found to belong to it.
+    #[serde(default)]
+    pub origins: Vec<Origin>,
     /// How many runs there were, this one included.
     pub runs: u32,
     pub notes: u64,
@@ -41,6 +45,7 @@ impl Incident {
     #[must_use]
     pub fn new(declared: Declared, at: Millis) -> Incident {
         Incident {
+            origins: declared.origin.iter().cloned().collect(),
             declared,
             declared_at: at,
             recovered: None,
@@ -70,6 +75,10 @@ impl Incident {
                 self.last_note = Some(text.clone());
                 Ok(())
             }
+            Event::AlertJoined { origin, by: _ } => {
+                self.origins.push(origin.clone());
+                Ok(())
+            }
             Event::VoteRefused { .. } | Event::Refused { .. } => Ok(()),
             Event::FormOpened { token, purpose, person } => {
                 if self.forms.len() >= FORMS {
@@ -96,7 +105,12 @@ impl Incident {
                 self.forms.retain(|f| matches!(f.purpose, FormPurpose::Deny(_)));
                 self.person = Some((step.clone(), done.clone(), cannot.clone()));
             }
-            Event::PersonDid { .. } | Event::RunResumed { .. } => self.person = None,
+            Event::PersonDid { .. }
+            | Event::RunResumed { .. }
+            | Event::StepSkipped { .. }
+            | Event::RunAborted { .. } => {
+                self.person = None;
+            }
             Event::RunVerified { ok: true, .. } => self.recovered = Some(at),
             _ => {}
         }

@@ -91,6 +91,8 @@ pub enum Reply {
     Private(Message),
     /// A form stays open with this error.
     FormError(String),
+    /// This incident was opened, or was there already.
+    Opened(u64),
     /// The worker may start.
     Go,
     /// The worker may not start.

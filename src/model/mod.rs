@@ -1,6 +1,7 @@
 //! The nouns: plain data and total functions. Takes nothing from any other stage; every stage
 //! speaks in these words. No clock, no randomness, no I/O: times and ids are arguments.
 
+pub mod alert;
 pub mod approval;
 pub mod ask;
 pub mod case;
@@ -9,16 +10,19 @@ pub mod command;
 pub mod effect;
 pub mod event;
 pub mod expect;
+pub mod flow;
 pub mod http;
 pub mod id;
 pub mod inbound;
 pub mod incident;
 pub mod message;
 pub mod outcome;
+pub mod param;
 pub mod person;
 pub mod process;
 pub mod run;
 pub mod runbook;
+pub mod schema;
 pub mod statement;
 pub mod time;
 pub mod world;

@@ -80,6 +80,10 @@ pub enum Outcome {
         card: CardKind,
         why: String,
     },
+    /// The incident asked for is there, under this number.
+    Opened {
+        number: u64,
+    },
     /// A short message or form left, or could not and never will.
     Told,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::approval::{Approval, ApprovalId, Standing};
 use super::event::{Event, Illegal, StepEnd};
 use super::expect::Rows;
+use super::id::ButtonId;
 use super::person::PersonId;
 use super::runbook::{Loaded, Step};
 use super::time::Millis;
@@ -42,6 +43,15 @@ pub enum RunState {
     Succeeded {
         at: Millis,
     },
+    /// Ended by a person.
+    Aborted {
+        at: Millis,
+        why: String,
+    },
+    /// Another runbook goes on in its place.
+    HandedOver {
+        to: String,
+    },
 }
 
 /// One step of a run.
@@ -58,6 +68,18 @@ pub struct StepRun {
     /// What people should know about how it went.
     pub remark: Option<String>,
     pub claim: Option<(PersonId, bool)>,
+    /// When a wait is over at the latest.
+    #[serde(default)]
+    pub until: Option<Millis>,
+    /// The buttons of a choice, in the order of its options.
+    #[serde(default)]
+    pub buttons: Vec<ButtonId>,
+    /// The step that this one takes back.
+    #[serde(default)]
+    pub undoes: Option<String>,
+    /// It was taken back.
+    #[serde(default)]
+    pub undone: bool,
 }
 
 /// Where one step stands.
@@ -72,6 +94,10 @@ pub enum Phase {
     Verifying,
     Unknown,
     Person,
+    /// Time passes.
+    Watching,
+    /// A person must say which way to go.
+    Choosing,
     Done,
     Skipped,
     Failed,
@@ -81,18 +107,7 @@ impl Run {
     /// A new run of a pinned runbook.
     #[must_use]
     pub fn new(id: String, loaded: Loaded, values: BTreeMap<String, String>, by: PersonId, started: Millis) -> Run {
-        let blank = |s: &Step| StepRun {
-            id: s.id.clone(),
-            phase: Phase::Todo,
-            attempt: 1,
-            started: None,
-            ended: None,
-            approval: None,
-            rows: None,
-            remark: None,
-            claim: None,
-        };
-        let steps = loaded.runbook.steps.iter().map(blank).collect();
+        let steps = loaded.runbook.steps.iter().map(|s| StepRun::new(&s.id)).collect();
         Run { id, loaded, values, by, started, steps, at: 0, state: RunState::Going, proofs: 0, proof: Vec::new() }
     }
 
@@ -118,7 +133,7 @@ impl Run {
     /// Whether the run is over.
     #[must_use]
     pub fn over(&self) -> bool {
-        matches!(self.state, RunState::Succeeded { .. })
+        matches!(self.state, RunState::Succeeded { .. } | RunState::Aborted { .. } | RunState::HandedOver { .. })
     }
 
     /// Moves the run by one event at time `at`.
@@ -129,6 +144,9 @@ impl Run {
         match event {
             Event::RunPaused { why } => self.set_state(RunState::Paused(why.clone())),
             Event::RunResumed { .. } if matches!(self.state, RunState::Paused(_)) => self.resume(),
+            Event::RunAborted { why, .. } if !self.over() => self.abort(why, at),
+            Event::RunHandedOver { to } if !self.over() => self.set_state(RunState::HandedOver { to: to.clone() }),
+            Event::UndoAsked { step, .. } => self.undo(step),
             Event::RunVerifying => {
                 self.proofs += 1;
                 self.set_state(RunState::Verifying)
@@ -182,7 +200,9 @@ impl Run {
                 Ok(())
             }
             Event::StepSkipped { step, why } => {
-                let s = self.step(step, &[Phase::Todo, Phase::Previewing])?;
+                let open =
+                    [Phase::Todo, Phase::Previewing, Phase::Person, Phase::Watching, Phase::Choosing, Phase::Failed];
+                let s = self.step(step, &open)?;
                 s.finish(Phase::Skipped, at);
                 s.remark = Some(why.clone());
                 self.advance_if_done();
@@ -204,6 +224,37 @@ impl Run {
                 let s = self.step(step, &[Phase::Unknown])?;
                 s.finish(if *happened { Phase::Done } else { Phase::Failed }, at);
                 s.remark = Some(how.clone());
+                self.advance_if_done();
+                Ok(())
+            }
+            _ => self.apply_way(event, at),
+        }
+    }
+
+    fn apply_way(&mut self, event: &Event, at: Millis) -> Result<(), Illegal> {
+        match event {
+            Event::WaitBegan { step, until } => {
+                let s = self.step(step, &[Phase::Todo])?;
+                (s.phase, s.until, s.started) = (Phase::Watching, Some(*until), Some(at));
+                Ok(())
+            }
+            Event::WaitOver { step, ok, figures } => {
+                let s = self.step(step, &[Phase::Watching])?;
+                s.finish(if *ok { Phase::Done } else { Phase::Failed }, at);
+                s.remark = (!figures.is_empty()).then(|| figures.join("; "));
+                self.advance_if_done();
+                Ok(())
+            }
+            Event::ChoiceAsked { step, buttons } => {
+                let s = self.step(step, &[Phase::Todo])?;
+                s.phase = Phase::Choosing;
+                s.buttons.clone_from(buttons);
+                Ok(())
+            }
+            Event::Chosen { step, label, .. } => {
+                let s = self.step(step, &[Phase::Choosing])?;
+                s.finish(Phase::Done, at);
+                s.remark = Some(label.clone());
                 self.advance_if_done();
                 Ok(())
             }
@@ -242,15 +293,61 @@ impl Run {
         Ok(())
     }
 
+    /// Ends the run; nothing may be in flight.
+    fn abort(&mut self, why: &str, at: Millis) -> Result<(), Illegal> {
+        let current = self.steps.get_mut(self.at);
+        if let Some(s) = current {
+            if matches!(s.phase, Phase::Started | Phase::Unknown | Phase::Granted) {
+                return Err(Illegal(format!("a run cannot be aborted while `{}` may be in flight", s.id)));
+            }
+            if let Some(a) = s.approval.as_mut().filter(|a| a.standing == Standing::Open) {
+                a.standing = Standing::Void { why: "the run was aborted".to_owned(), at };
+            }
+            if !matches!(s.phase, Phase::Todo | Phase::Failed) {
+                s.finish(Phase::Failed, at);
+            }
+        }
+        self.set_state(RunState::Aborted { at, why: why.to_owned() })
+    }
+
+    /// Puts the step that takes `step` back in front of what is next.
+    fn undo(&mut self, step: &str) -> Result<(), Illegal> {
+        let paused = matches!(self.state, RunState::Paused(_) | RunState::Aborted { .. } | RunState::Succeeded { .. });
+        let busy = self.steps.get(self.at).is_some_and(|s| s.phase == Phase::Unknown);
+        let found = self.steps.iter().position(|s| s.id == step && s.phase == Phase::Done && !s.undone);
+        let work = found.and_then(|i| self.loaded.runbook.steps.get(i)).and_then(Step::taken_back);
+        let (Some(work), true, false) = (work, paused, busy) else {
+            return Err(Illegal(format!("`{step}` cannot be taken back now")));
+        };
+        let mut state = StepRun::new(&work.id);
+        state.undoes = Some(step.to_owned());
+        // Each asking has a hundred attempts of its own, so that no execution is ever named twice.
+        state.attempt = 1 + 100 * self.steps.iter().filter(|s| s.id == work.id).count() as u32;
+        // A step that is not over stays where it is, behind the one that is put in.
+        self.loaded.runbook.steps.insert(self.at, work);
+        self.steps.insert(self.at, state);
+        self.set_state(RunState::Going)
+    }
+
     fn set_state(&mut self, state: RunState) -> Result<(), Illegal> {
         self.state = state;
         Ok(())
     }
 
     fn advance_if_done(&mut self) {
-        if self.steps.get(self.at).is_some_and(|s| matches!(s.phase, Phase::Done | Phase::Skipped)) {
-            self.at += 1;
+        let Some(s) = self.steps.get(self.at).filter(|s| matches!(s.phase, Phase::Done | Phase::Skipped)) else {
+            return;
+        };
+        let back = s.undoes.clone().filter(|_| s.phase == Phase::Done);
+        for taken in self.steps.iter_mut().filter(|s| back.as_ref() == Some(&s.id)) {
+            taken.undone = true;
         }
+        if let Some(step) = back {
+            self.state = RunState::Paused(format!(
+                "`{step}` was taken back; /dr next goes on with the runbook, /dr abort REASON ends it"
+            ));
+        }
+        self.at += 1;
     }
 
     fn step(&mut self, id: &str, from: &[Phase]) -> Result<&mut StepRun, Illegal> {
@@ -295,6 +392,24 @@ impl Run {
 }
 
 impl StepRun {
+    fn new(id: &str) -> StepRun {
+        StepRun {
+            id: id.to_owned(),
+            phase: Phase::Todo,
+            attempt: 1,
+            started: None,
+            ended: None,
+            approval: None,
+            rows: None,
+            remark: None,
+            claim: None,
+            until: None,
+            buttons: Vec::new(),
+            undoes: None,
+            undone: false,
+        }
+    }
+
     fn ask(&mut self, approval: &Approval) -> Result<(), Illegal> {
         self.phase = Phase::Waiting;
         self.approval = Some(approval.clone());

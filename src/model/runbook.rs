@@ -3,15 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alert::{AlertGroup, AlertMatch};
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::chain::Also;
 use super::expect::Expect;
+use super::flow::{Choose, OnFail, Parallel, Retry, Wait};
+pub use super::param::{Param, ParamType};
 use super::time::Span;
 
 /// One scenario as a file: how it is noticed, what is done, how success is proved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runbook {
     /// File name and command name.
@@ -29,6 +33,9 @@ pub struct Runbook {
     pub symptoms: Vec<String>,
     #[serde(default)]
     pub causes: Vec<String>,
+    /// Alerts from monitoring that this scenario answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertMatch>,
     #[serde(default)]
     pub params: BTreeMap<String, Param>,
     pub detect: Detect,
@@ -40,7 +47,7 @@ pub struct Runbook {
 }
 
 /// The recovery objectives of a scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Objectives {
     pub rto: Span,
@@ -48,106 +55,8 @@ pub struct Objectives {
     pub mttr: Span,
 }
 
-/// A typed parameter with its bounds and, if it may be left out, its default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Param {
-    #[serde(rename = "type")]
-    pub kind: ParamType,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-}
-
-/// What a parameter may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ParamType {
-    Duration,
-    Integer,
-    Choice,
-    /// The name of a table, column, project or workflow: letters, digits, `_`, `-` and `.`, at most 64.
-    Name,
-    /// One line of at most 200 characters.
-    Text,
-    Uuid,
-    /// A point in time, as RFC 3339 with a zone.
-    Time,
-}
-
-impl Param {
-    /// Reads a value, checks its bounds and gives the canonical text that is bound.
-    ///
-    /// # Errors
-    /// Names the parameter, what it got and what it takes.
-    pub fn read(&self, name: &str, text: &str) -> Result<String, String> {
-        match self.kind {
-            ParamType::Duration => self
-                .bounded(name, Span::parse(text).map_err(|e| format!("parameter `{name}`: {e}"))?, Span::parse)
-                .map(Span::exact),
-            ParamType::Integer => self
-                .bounded(name, whole(text).map_err(|e| format!("parameter `{name}`: {e}"))?, whole)
-                .map(|n| n.to_string()),
-            ParamType::Name if is_name(text) => Ok(text.to_owned()),
-            ParamType::Name => Err(format!(
-                "parameter `{name}` is `{text}`: a name has only letters, digits, `_`, `-` and `.`, and at most 64 of them"
-            )),
-            ParamType::Text if text.chars().count() <= 200 && !text.chars().any(char::is_control) => {
-                Ok(text.to_owned())
-            }
-            ParamType::Text => Err(format!("parameter `{name}` must be one line of at most 200 characters")),
-            ParamType::Uuid => uuid(text).ok_or_else(|| {
-                format!("parameter `{name}` is `{text}`: an id looks like 123e4567-e89b-12d3-a456-426614174000")
-            }),
-            ParamType::Time => text.parse::<jiff::Timestamp>().map(|t| t.to_string()).map_err(|_| {
-                format!("parameter `{name}` is `{text}`: a point in time looks like 2026-11-22T10:00:00Z")
-            }),
-            ParamType::Choice if self.values.iter().any(|v| v == text) => Ok(text.to_owned()),
-            ParamType::Choice => {
-                Err(format!("parameter `{name}` is `{text}`: choose one of {}", self.values.join(", ")))
-            }
-        }
-    }
-
-    fn bounded<T: PartialOrd>(
-        &self,
-        name: &str,
-        value: T,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<T, String> {
-        let low = self.min.as_deref().map(&read).transpose()?.is_some_and(|m| value < m);
-        let high = self.max.as_deref().map(&read).transpose()?.is_some_and(|m| value > m);
-        if low || high {
-            let (min, max) = (self.min.as_deref().unwrap_or("any"), self.max.as_deref().unwrap_or("any"));
-            return Err(format!("parameter `{name}` is outside its bounds: from {min} to {max}"));
-        }
-        Ok(value)
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    !text.is_empty() && text.len() <= 64 && text.chars().all(plain) && !text.starts_with(['-', '.'])
-}
-
-fn uuid(text: &str) -> Option<String> {
-    let groups: Vec<&str> = text.split('-').collect();
-    let lengths = groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12]);
-    let hex = groups.iter().all(|g| g.chars().all(|c| c.is_ascii_hexdigit()));
-    (lengths && hex).then(|| text.to_ascii_lowercase())
-}
-
-fn whole(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
-}
-
 /// How a scenario is noticed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Detect {
     /// How often the checks run by themselves.
@@ -161,7 +70,7 @@ pub struct Detect {
 }
 
 /// A read-only question with an expectation and the figure that decided it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     pub id: String,
@@ -196,7 +105,7 @@ fn five_seconds() -> Span {
 }
 
 /// One unit of work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     pub id: String,
@@ -209,6 +118,11 @@ pub struct Step {
     /// Hard limit.
     #[serde(default = "two_minutes")]
     pub timeout: Span,
+    #[serde(default)]
+    pub on_fail: OnFail,
+    /// Only for work that reads or may be done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     #[serde(rename = "do")]
     pub work: Work,
 }
@@ -222,7 +136,7 @@ fn two_minutes() -> Span {
 }
 
 /// How a step is done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Work {
     /// One statement on a Postgres target.
@@ -233,10 +147,16 @@ pub enum Work {
     Process(Box<Task>),
     /// A person does it and attaches evidence.
     Manual(ManualWork),
+    /// Time passes, or something comes true.
+    Wait(Box<Wait>),
+    /// A person says which way to go on.
+    Choose(Choose),
+    /// Questions asked together; their answers are shown and decide nothing.
+    Parallel(Parallel),
 }
 
 /// Something a system does: what exactly, what it may touch, how it is proved and undone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
     pub target: String,
@@ -260,14 +180,44 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Check>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undo: Option<String>,
+    pub undo: Option<Undo>,
     /// Columns whose values may hold customers' data.
     #[serde(default)]
     pub sensitive: Vec<String>,
 }
 
+/// How a step is taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Undo {
+    /// `none` with the reason, or what people do.
+    Told(String),
+    /// A step of its own, previewed and approved like any other.
+    Step(Box<UndoStep>),
+}
+
+/// The step that takes another one back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UndoStep {
+    pub title: String,
+    #[serde(rename = "do")]
+    pub work: Work,
+}
+
+impl Undo {
+    /// For the card of the approval.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Undo::Told(text) => text.clone(),
+            Undo::Step(step) => format!("/dr undo: {}", step.title),
+        }
+    }
+}
+
 /// What a person is asked to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ManualWork {
     pub ask: String,
@@ -276,7 +226,7 @@ pub struct ManualWork {
 }
 
 /// The list of what would be touched, shown before approval and pinned by it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preview {
     /// Where to ask; the step's own target if it is absent.
@@ -306,14 +256,14 @@ fn hundred() -> u64 {
 }
 
 /// What may have changed between approval and start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tolerance {
     pub rows: RowTolerance,
 }
 
 /// `fewer`: rows that ended meanwhile are fine, new ones are not touched. `none`: exactly the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RowTolerance {
     Fewer,
@@ -321,7 +271,7 @@ pub enum RowTolerance {
 }
 
 /// What a failure in the middle means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EffectClass {
     /// Reads; may be repeated freely.
@@ -335,7 +285,7 @@ pub enum EffectClass {
 }
 
 /// Who must agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
     Safe,
@@ -357,7 +307,7 @@ impl Risk {
 
 /// What all runbooks share: the list of scenarios, so that one without a file is told apart from one
 /// that is healthy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Shared {
     pub objectives: Objectives,
@@ -365,7 +315,7 @@ pub struct Shared {
 }
 
 /// One scenario of the source page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     pub id: String,
@@ -394,6 +344,13 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// The runbook whose alert rule fits best: the one that names most labels, then the first by name.
+    #[must_use]
+    pub fn answering(&self, group: &AlertGroup) -> Option<&Loaded> {
+        let rules = self.runbooks.values().rev().flat_map(|l| l.runbook.alerts.iter().map(move |rule| (rule, l)));
+        rules.filter(|(rule, _)| rule.fits(group)).max_by_key(|(rule, _)| rule.labels.len()).map(|(_, l)| l)
+    }
+
     /// The runbook called `name` or aliased so; case does not matter.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Loaded> {
@@ -446,6 +403,24 @@ impl Loaded {
     }
 }
 
+impl Step {
+    /// The step that takes this one back, if it says how.
+    #[must_use]
+    pub fn taken_back(&self) -> Option<Step> {
+        let Some(Undo::Step(undo)) = self.work.task()?.undo.as_ref() else { return None };
+        Some(Step {
+            id: format!("undo-{}", self.id),
+            title: undo.title.clone(),
+            covers: Vec::new(),
+            budget: self.budget,
+            timeout: self.timeout,
+            on_fail: OnFail::Stop,
+            retry: None,
+            work: undo.work.clone(),
+        })
+    }
+}
+
 impl Work {
     /// Who must agree before this work starts.
     #[must_use]
@@ -458,7 +433,7 @@ impl Work {
     pub fn task(&self) -> Option<&Task> {
         match self {
             Work::Sql(task) | Work::Http(task) | Work::Process(task) => Some(task),
-            Work::Manual(_) => None,
+            Work::Manual(_) | Work::Wait(_) | Work::Choose(_) | Work::Parallel(_) => None,
         }
     }
 }

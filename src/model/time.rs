@@ -41,7 +41,9 @@ impl Millis {
 #[serde(try_from = "String", into = "String")]
 pub struct Span(pub i64);
 
-const UNITS: [(&str, i64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+/// The units of a duration in files, smallest first, in milliseconds.
+pub(crate) const UNITS: [(&str, i64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 impl Span {
     /// A span of whole seconds.

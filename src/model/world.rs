@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::Origin;
 use super::approval::Policy;
 use super::effect::Effect;
 use super::event::{Entry, Event};
@@ -24,6 +25,20 @@ pub struct Open {
     pub began: Millis,
     pub rto: Span,
     pub recovered: Option<Millis>,
+    /// The message of its main card, once that stands: what is said in its thread is about it.
+    #[serde(default)]
+    pub card: Option<String>,
+    /// The alerts it belongs to.
+    #[serde(default)]
+    pub origins: Vec<Origin>,
+}
+
+/// An alert group that fires, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ringing {
+    pub title: String,
+    pub channel: String,
+    pub acked: bool,
 }
 
 /// Failures in a row of one scenario's detection.
@@ -37,6 +52,8 @@ pub struct Streak {
 #[derive(Debug, Clone, Default)]
 pub struct World {
     pub open: BTreeMap<CaseId, Open>,
+    /// The alert groups that fire.
+    pub ringing: BTreeMap<CaseId, Ringing>,
     /// Lock name to the case that holds it.
     pub locks: BTreeMap<String, CaseId>,
     pub streaks: BTreeMap<String, Streak>,
@@ -46,7 +63,7 @@ pub struct World {
     pub history: Vec<Entry>,
 }
 
-/// The installation's rules for approvals.
+/// The installation's rules for approvals, and where alerts and their incidents are shown.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// A hash of the policies and roster, so that a change of either voids what is open.
@@ -54,6 +71,9 @@ pub struct Rules {
     pub policies: BTreeMap<Risk, Policy>,
     pub decide_within: Span,
     pub start_within: Span,
+    pub alert_channel: String,
+    /// Where incidents of alerts are opened, if not in the alerts' channel.
+    pub incident_channel: Option<String>,
 }
 
 /// One observation of a scenario.

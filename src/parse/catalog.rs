@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::lint::{asks, lint};
+use super::lint::{asks, leads_to, lint};
 use super::yaml::read_shown;
 use crate::model::ask::Ask;
 use crate::model::runbook::{Catalog, Loaded, Runbook, Shared};
@@ -63,6 +63,13 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
         }
     }
     faults.extend(clashes(&runbooks, files));
+    for loaded in runbooks.values() {
+        let known = |name: &&String| !runbooks.contains_key(*name) && !scenario(shared.as_ref(), name);
+        faults.extend(leads_to(&loaded.runbook).filter(known).map(|name| {
+            format!("{}.yaml: a choice leads to runbook `{name}`, which does not exist", loaded.runbook.runbook)
+        }));
+    }
+    faults.extend(rivals(&runbooks, files));
     for name in site.parameters.keys().filter(|n| !runbooks.contains_key(*n)) {
         faults.push(format!("configuration: runbooks.parameters names `{name}`, which is no runbook in the folder"));
     }
@@ -70,6 +77,11 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
         Some(shared) if faults.is_empty() => Ok(Catalog { shared, runbooks }),
         _ => Err(faults),
     }
+}
+
+/// Whether a scenario without a file of its own is meant: it is shown as not configured.
+fn scenario(shared: Option<&Shared>, name: &str) -> bool {
+    shared.is_some_and(|s| s.scenarios.iter().any(|s| s.runbook == name))
 }
 
 /// An empty file's fault needs to say what belongs into it.
@@ -144,6 +156,23 @@ fn clashes(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>
             faults.push(format!(
                 "{}: the name `{name}` is already taken by `{other}`: choose another",
                 place(&file, text, &["aliases:", name])
+            ));
+        }
+    }
+    faults
+}
+
+/// Alert rules that two runbooks share, or that stand twice: nobody could say which one is meant.
+fn rivals(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>) -> Vec<String> {
+    let mut seen = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (name, rule) in runbooks.iter().flat_map(|(n, l)| l.runbook.alerts.iter().map(move |rule| (n, rule))) {
+        if let Some(other) = seen.insert(rule, name) {
+            let file = format!("{name}.yaml");
+            let text = files.get(&file).map_or("", String::as_str);
+            faults.push(format!(
+                "{}: the same alert rule stands in `{other}`: an alert names one scenario, so add a label or remove it",
+                place(&file, text, &["alerts:"])
             ));
         }
     }

@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use super::catalog::place;
 use super::look;
 use super::near::nearest;
+use crate::model::alert::SOURCES;
 use crate::model::ask::Ask;
 use crate::model::chain::Chain;
-use crate::model::runbook::{Check, EffectClass, Param, Preview, Risk, Runbook, Step, Task, Work};
+use crate::model::flow::OnFail;
+use crate::model::runbook::{Check, EffectClass, Param, Preview, Risk, Runbook, Step, Task, Undo, Work};
 
 /// Everything about one file that is well formed but not safe or not sensible.
 pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
@@ -25,6 +27,15 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     }
     if runbook.steps.is_empty() || runbook.verify.is_empty() {
         fault("runbook:", "a runbook needs at least one step, and `verify` checks that prove the recovery".into());
+    }
+    for rule in &runbook.alerts {
+        if !SOURCES.contains(&rule.source.as_str()) {
+            let what = format!("there is no alert source `{}`: known are {}", rule.source, SOURCES.join(", "));
+            fault("alerts:", what);
+        }
+        if rule.labels.is_empty() {
+            fault("alerts:", "an alert rule without labels would answer every alert: name at least `alertname`".into());
+        }
     }
     for (name, param) in &runbook.params {
         if let Err(e) = sound(name, param) {
@@ -74,10 +85,11 @@ pub(super) fn asks(runbook: &Runbook) -> Vec<(&str, Ask<'_>, bool)> {
     let mut add = |target, ask: Result<_, String>, changes| {
         all.extend(ask.ok().into_iter().flat_map(|ask| each(target, ask, changes)));
     };
-    for check in runbook.detect.checks.iter().chain(&runbook.verify) {
+    let looks = runbook.steps.iter().flat_map(|s| looks(&s.work));
+    for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(looks) {
         add(check.target.as_str(), check.ask(), false);
     }
-    for task in runbook.steps.iter().filter_map(|s| s.work.task()) {
+    for task in runbook.steps.iter().flat_map(|s| tasks(&s.work)) {
         add(&task.target, task.ask(), !task.reads());
         for check in task.verify.iter().chain(&task.probe) {
             add(&check.target, check.ask(), false);
@@ -97,6 +109,24 @@ fn each<'a>(target: &'a str, ask: Ask<'a>, changes: bool) -> Vec<(&'a str, Ask<'
     first.into_iter().chain(also).collect()
 }
 
+/// What a system does in a step, and what it does to take it back.
+pub(super) fn tasks(work: &Work) -> Vec<&Task> {
+    let mut all: Vec<&Task> = work.task().into_iter().collect();
+    if let Some(Undo::Step(undo)) = work.task().and_then(|t| t.undo.as_ref()) {
+        all.extend(undo.work.task());
+    }
+    all
+}
+
+/// The questions of steps that only look.
+pub(super) fn looks(work: &Work) -> &[Check] {
+    match work {
+        Work::Wait(wait) => &wait.until,
+        Work::Parallel(parallel) => &parallel.checks,
+        _ => &[],
+    }
+}
+
 /// Where something is asked, and which names it may use besides the parameters.
 struct Asked<'a> {
     id: &'a str,
@@ -106,19 +136,21 @@ struct Asked<'a> {
 
 fn asked(runbook: &Runbook) -> Vec<Asked<'_>> {
     let mut all: Vec<Asked<'_>> = Vec::new();
-    for c in runbook.detect.checks.iter().chain(&runbook.verify) {
+    let looks = runbook.steps.iter().flat_map(|s| looks(&s.work));
+    for c in runbook.detect.checks.iter().chain(&runbook.verify).chain(looks) {
         all.push(Asked { id: &c.id, ask: c.ask(), extra: Vec::new() });
     }
     for step in &runbook.steps {
-        let Some(task) = step.work.task() else { continue };
-        let identity: Vec<&str> = task.preview.iter().flat_map(|p| &p.identity).map(String::as_str).collect();
-        let extra: Vec<&str> = task.preview.iter().map(|_| "approved").chain(identity).collect();
-        all.push(Asked { id: &step.id, ask: task.ask(), extra: extra.clone() });
-        if let Some(p) = &task.preview {
-            all.push(Asked { id: &step.id, ask: p.ask(), extra: Vec::new() });
-        }
-        for c in task.verify.iter().chain(&task.probe) {
-            all.push(Asked { id: &c.id, ask: c.ask(), extra: extra.clone() });
+        for task in tasks(&step.work) {
+            let identity: Vec<&str> = task.preview.iter().flat_map(|p| &p.identity).map(String::as_str).collect();
+            let extra: Vec<&str> = task.preview.iter().map(|_| "approved").chain(identity).collect();
+            all.push(Asked { id: &step.id, ask: task.ask(), extra: extra.clone() });
+            if let Some(p) = &task.preview {
+                all.push(Asked { id: &step.id, ask: p.ask(), extra: Vec::new() });
+            }
+            for c in task.verify.iter().chain(&task.probe) {
+                all.push(Asked { id: &c.id, ask: c.ask(), extra: extra.clone() });
+            }
         }
     }
     all
@@ -150,8 +182,15 @@ fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<Str
             used.insert(p);
         }
     }
-    let steps = runbook.steps.iter().filter_map(|s| s.work.task()).flat_map(|t| t.verify.iter().chain(&t.probe));
-    for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(steps) {
+    let steps = runbook.steps.iter().flat_map(|s| tasks(&s.work)).flat_map(|t| t.verify.iter().chain(&t.probe));
+    for probe in runbook.steps.iter().flat_map(|s| tasks(&s.work)).filter_map(|t| t.probe.as_ref()) {
+        if probe.expect.reachable && probe.expect.ignores_rows() {
+            let what = format!("probe `{}` must look at an answer: being reachable proves no effect", probe.id);
+            faults.push((vec![format!("id: {}", probe.id)], what));
+        }
+    }
+    let looks = runbook.steps.iter().flat_map(|s| looks(&s.work));
+    for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(steps).chain(looks) {
         faults.extend(
             unfit(check).map(|what| (vec![format!("id: {}", check.id)], format!("check `{}` {what}", check.id))),
         );
@@ -180,15 +219,70 @@ fn unfit(check: &Check) -> Option<String> {
 fn steps(list: &[Step]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for step in list {
-        let Some(task) = step.work.task() else { continue };
         let at = vec!["steps:".to_owned(), format!("id: {}", step.id)];
-        let lacks = mismatched(&step.work, task).or_else(|| match task.effect {
-            EffectClass::Observe => observing(task),
-            EffectClass::Atomic | EffectClass::Once | EffectClass::Idempotent => missing_in_change(task),
-        });
-        faults.extend(lacks.map(|l| (at, format!("step `{}` {l}", step.id))));
+        let lacks = step.work.task().and_then(|task| lacking(&step.work, task)).or_else(|| aimless(step, list));
+        faults.extend(lacks.map(|l| (at.clone(), format!("step `{}` {l}", step.id))));
+        if let Some(Undo::Step(undo)) = step.work.task().and_then(|t| t.undo.as_ref()) {
+            let lacks = match undo.work.task() {
+                Some(task) => lacking(&undo.work, task),
+                None => Some("is no work of a system: say in words what people do".to_owned()),
+            };
+            faults.extend(lacks.map(|l| (at, format!("the undo of step `{}` {l}", step.id))));
+        }
     }
     faults
+}
+
+fn lacking(work: &Work, task: &Task) -> Option<String> {
+    mismatched(work, task).or_else(|| match task.effect {
+        EffectClass::Observe => observing(task),
+        EffectClass::Atomic | EffectClass::Once | EffectClass::Idempotent => missing_in_change(task),
+    })
+}
+
+/// Why a step leads nowhere: a way back or to no step, a wait without an end, a look without a question.
+fn aimless(step: &Step, list: &[Step]) -> Option<String> {
+    let here = list.iter().position(|s| s.id == step.id)?;
+    let later = |id: &String| list.iter().skip(here + 1).any(|s| s.id == *id);
+    if let OnFail::Go(id) = &step.on_fail
+        && !later(id)
+    {
+        return Some(format!("goes on at `{id}` when it fails, and that is no later step"));
+    }
+    let again = |t: &Task| matches!(t.effect, EffectClass::Observe | EffectClass::Idempotent);
+    if step.retry.is_some() && !step.work.task().is_some_and(again) {
+        return Some("may not be tried again by itself: `retry` is for `observe` and `idempotent`".to_owned());
+    }
+    match &step.work {
+        Work::Wait(w) if w.span.is_some() != w.until.is_empty() => {
+            Some("waits either `for` a time or `until` checks hold".to_owned())
+        }
+        Work::Wait(w) if w.every.0 < 1_000 && !w.until.is_empty() => {
+            Some("looks too often: `every` at least 1s".to_owned())
+        }
+        Work::Parallel(p) if p.checks.is_empty() => Some("asks nothing".to_owned()),
+        Work::Choose(c) if c.options.len() < 2 || c.options.len() > 5 => {
+            Some("offers a choice of two to five `options`".to_owned())
+        }
+        Work::Choose(c) => c.options.iter().find_map(|way| match (&way.go, &way.runbook) {
+            (Some(_), Some(_)) => Some(format!("leads `{}` to a step and a runbook: keep one", way.label)),
+            (Some(id), None) if !later(id) => Some(format!("leads `{}` to `{id}`, which is no later step", way.label)),
+            _ if way.label.chars().count() > 75 => {
+                Some("has a label longer than the 75 characters of a button".to_owned())
+            }
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+/// The runbooks that a choice leads to.
+pub(super) fn leads_to(runbook: &Runbook) -> impl Iterator<Item = &String> {
+    let choices = runbook.steps.iter().filter_map(|s| match &s.work {
+        Work::Choose(choose) => Some(&choose.options),
+        _ => None,
+    });
+    choices.flatten().filter_map(|way| way.runbook.as_ref())
 }
 
 fn mismatched(work: &Work, task: &Task) -> Option<String> {
@@ -198,7 +292,7 @@ fn mismatched(work: &Work, task: &Task) -> Option<String> {
         (Work::Sql(_), Ok(ask)) => matches!(ask, Ask::Sql(_)),
         (Work::Http(_), Ok(ask)) => matches!(ask, Ask::Http(_)),
         (Work::Process(_), Ok(ask)) => matches!(ask, Ask::Process(_)),
-        (Work::Manual(_), _) => true,
+        _ => true,
     };
     (!fits).then(|| {
         "says one kind and does another: `sql` takes `sql`, `http` takes `call`, `process` takes `run`".to_owned()

@@ -1,5 +1,6 @@
 //! Questions that must not change anything. Takes a runbook; gives every question whose method could.
 
+use super::lint;
 use crate::model::ask::{Ask, HttpAsk};
 use crate::model::chain::Also;
 use crate::model::expect::Expect;
@@ -23,7 +24,7 @@ pub(super) fn refused(call: &HttpAsk, expect: &Expect) -> bool {
 pub(super) fn faults(runbook: &Runbook) -> Vec<(Vec<String>, String)> {
     let at = |id: &str| vec![format!("id: {id}")];
     let mut all = Vec::new();
-    let tasks = || runbook.steps.iter().filter_map(|s| Some((s.id.as_str(), s.work.task()?)));
+    let tasks = || runbook.steps.iter().flat_map(|s| lint::tasks(&s.work).into_iter().map(|t| (s.id.as_str(), t)));
     for (id, task) in tasks() {
         if let Some(what) = task.preview.as_ref().and_then(preview) {
             all.push((at(id), format!("the preview of `{id}` {what}")));
@@ -36,7 +37,8 @@ pub(super) fn faults(runbook: &Runbook) -> Vec<(Vec<String>, String)> {
         }
     }
     let steps = tasks().flat_map(|(_, t)| t.verify.iter().chain(&t.probe));
-    for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(steps) {
+    let looks = runbook.steps.iter().flat_map(|s| lint::looks(&s.work));
+    for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(steps).chain(looks) {
         if let Some(what) = check.also.iter().find_map(also) {
             all.push((at(&check.id), format!("what check `{}` also asks {what}", check.id)));
         }

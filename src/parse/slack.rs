@@ -1,5 +1,7 @@
-//! Slack's slash commands and interactions. Takes a verified body; gives an input of our own and the
+//! Slack's slash commands, interactions and (in `event`) mentions. Takes a verified body; gives an input of our own and the
 //! short-lived addresses that came with it. Only immutable ids are read.
+
+pub mod event;
 
 use serde::Deserialize;
 use url::form_urlencoded;
@@ -24,7 +26,7 @@ pub struct Request {
 pub fn command(verified: &Verified) -> Result<Request, String> {
     let form = Fields::read(verified.body())?;
     let by = Speaker { team: form.one("team_id")?, user: form.one("user_id")? };
-    let place = Place { channel: form.one("channel_id")?, reply: None };
+    let place = Place { channel: form.one("channel_id")?, ..Place::default() };
     let said = slash::parse(&form.one("text").unwrap_or_default());
     Ok(Request { input: Input::Said { by, place, said }, response_url: form.one("response_url").ok() })
 }
@@ -141,7 +143,7 @@ impl Payload {
         let channel = self.channel.as_ref().map(|c| c.id.clone()).ok_or("`channel.id` is missing")?;
         let click = Click {
             by,
-            place: Place { channel, reply: None },
+            place: Place { channel, ..Place::default() },
             button: ButtonId(action.value.clone()),
             message: self.container.map(|c| c.message_ts).unwrap_or_default(),
             trigger: self.trigger_id,

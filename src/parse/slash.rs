@@ -109,10 +109,17 @@ fn build(name: &str, got: Got) -> Result<Command, String> {
     let mut take = || words.next().unwrap_or_default();
     Ok(match name {
         "status" => Command::Status,
+        "detect" => Command::Detect { runbook: Some(take()).filter(|r| !r.is_empty()) },
+        "runbooks" => Command::Runbooks,
+        "ack" => Command::Ack { alert: Some(take()).filter(|a| !a.is_empty()) },
         "declare" => Command::Declare { title: take() },
         "run" => Command::Run { runbook: take(), given: pairs },
         "show" => Command::Show { step: Some(take()).filter(|s| !s.is_empty()) },
-        "next" => Command::Next,
+        "next" => Command::Next { choice: choice(&take())? },
+        "withdraw" => Command::Withdraw { id: take() },
+        "skip" => Command::Skip { step: take(), reason: take() },
+        "abort" => Command::Abort { reason: take() },
+        "undo" => Command::Undo { step: Some(take()).filter(|s| !s.is_empty()) },
         "approve" => Command::Approve { id: take() },
         "deny" => Command::Deny { id: take(), reason: take() },
         "done" => Command::Done { step: take(), evidence: take() },
@@ -130,6 +137,15 @@ fn build(name: &str, got: Got) -> Result<Command, String> {
         }
         other => return Err(unknown(other)),
     })
+}
+
+/// The number of a choice, from 1.
+fn choice(word: &str) -> Result<Option<usize>, String> {
+    match word.parse() {
+        _ if word.is_empty() => Ok(None),
+        Ok(n) if n > 0 => Ok(Some(n)),
+        _ => Err(format!("`{word}` is not the number of a choice, such as 1. Usage: /dr next [CHOICE]")),
+    }
 }
 
 #[cfg(test)]

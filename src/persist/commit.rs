@@ -10,7 +10,7 @@ use super::{Store, StoreError};
 use crate::model::effect::Effect;
 use crate::model::id::{CaseId, EffectKey};
 use crate::model::time::Millis;
-use crate::model::world::{Open, Sample};
+use crate::model::world::{Open, Ringing, Sample};
 
 /// Rows of one table on their way to the store: a JSON array of arrays, written as they come.
 #[derive(Debug, Default)]
@@ -54,6 +54,8 @@ pub struct Batch {
     /// One row per case: one statement must not touch a row twice. The last one counts.
     snapshots: BTreeMap<CaseId, (u64, String, String)>,
     incidents: BTreeMap<CaseId, (u64, String)>,
+    /// Alert groups that fire, in short; `None` for one that does no more.
+    ringing: BTreeMap<CaseId, Option<String>>,
     /// By key; the last one wins.
     effects: BTreeMap<String, (CaseId, i64, Millis, String)>,
     finished: Rows,
@@ -104,6 +106,12 @@ impl Batch {
         self.incidents.insert(open.case.clone(), (open.number, summary));
     }
 
+    /// An alert group in short, or that it fires no more.
+    pub fn ringing(&mut self, case: &CaseId, ringing: Option<&Ringing>) {
+        let summary = ringing.map(|r| serde_json::to_string(r).unwrap_or_default());
+        self.ringing.insert(case.clone(), summary);
+    }
+
     /// Something to do outside; the last of equal keys wins.
     pub fn effect(&mut self, case: &CaseId, effect: &Effect) {
         let act = serde_json::to_string(&effect.act).unwrap_or_default();
@@ -151,6 +159,8 @@ const DELIVERIES: &str =
 const EVENTS: &str = "INSERT INTO events (case_id, seq, at, kind, payload, payload_hash, hash) SELECT value->>0, CAST(value->>1 AS BIGINT), CAST(value->>2 AS BIGINT), value->>3, value->>4, value->>5, value->>6 FROM {rows}";
 const SNAPSHOTS: &str = "INSERT INTO snapshots (case_id, seq, hash, state) SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2, value->>3 FROM {rows} WHERE true ON CONFLICT (case_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, state = excluded.state";
 const INCIDENTS: &str = "INSERT INTO incidents (case_id, number, summary) SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2 FROM {rows} WHERE true ON CONFLICT (case_id) DO UPDATE SET summary = excluded.summary";
+const RINGING: &str = "INSERT INTO ringing (case_id, summary) SELECT value->>0, value->>1 FROM {rows} WHERE true ON CONFLICT (case_id) DO UPDATE SET summary = excluded.summary";
+const SILENT: &str = "DELETE FROM ringing WHERE case_id IN (SELECT value->>0 FROM {rows})";
 // A new row starts at a generation that no earlier row of its key had, so that the end of an old lease
 // never ends a new request. Asking again for an effect that waits is one effect; for one that is being done, it is done once more.
 const EFFECTS: &str = "INSERT INTO effects (key, case_id, lane, due, generation, attempt, owner, lease_until, act) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), CAST(value->>3 AS BIGINT), CAST(value->>3 AS BIGINT), 0, '', 0, value->>4 FROM {rows} WHERE true ON CONFLICT (key) DO UPDATE SET generation = effects.generation + 1, act = excluded.act, due = CASE WHEN excluded.due < effects.due THEN excluded.due ELSE effects.due END";
@@ -219,6 +229,8 @@ impl Batch {
         let effects = Rows::of(self.effects.iter().map(|(key, (case, lane, due, act))| (key, case, lane, due, act)));
         let snapshots = Rows::of(self.snapshots.iter().map(|(case, (seq, hash, state))| (case, seq, hash, state)));
         let incidents = Rows::of(self.incidents.iter().map(|(case, (number, summary))| (case, number, summary)));
+        let ringing = Rows::of(self.ringing.iter().filter_map(|(case, s)| s.as_ref().map(|s| (case, s))));
+        let silent = Rows::of(self.ringing.iter().filter(|(_, s)| s.is_none()).map(|(case, _)| [case]));
         let takes = Rows::of(self.takes.iter().map(|(name, (case, at))| (name, case, at)));
         let releases = Rows::of(&self.releases);
         // What is over goes first: the same key may be asked for again in the same batch.
@@ -230,6 +242,8 @@ impl Batch {
             (EFFECTS, &effects),
             (SNAPSHOTS, &snapshots),
             (INCIDENTS, &incidents),
+            (RINGING, &ringing),
+            (SILENT, &silent),
             (HANDLES, &self.handles),
             (RELEASES, &releases),
             (TAKES, &takes),

@@ -124,8 +124,21 @@ impl Store {
             world.last_number = world.last_number.max(open.number);
             world.open.insert(open.case.clone(), open);
         }
-        for row in sqlx::query("SELECT name, case_id FROM locks").fetch_all(self.readers()).await? {
-            world.locks.insert(row.try_get(0)?, CaseId(row.try_get(1)?));
+        // Both in one trip: with several processes this is read before every batch.
+        let sql = "SELECT 'lock', case_id, name FROM locks UNION ALL SELECT 'ring', case_id, summary FROM ringing";
+        for row in sqlx::query(sql).fetch_all(self.readers()).await? {
+            let (what, case, text): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            if what == "lock" {
+                world.locks.insert(text, CaseId(case));
+                continue;
+            }
+            let ringing = serde_json::from_str(&text).map_err(|e| StoreError::Inconsistent {
+                table: "ringing",
+                column: "summary",
+                row: case.clone(),
+                what: e.to_string(),
+            })?;
+            world.ringing.insert(CaseId(case), ringing);
         }
         world.streaks = self.streaks().await?;
         Ok(world)

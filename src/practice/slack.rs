@@ -5,6 +5,7 @@
 mod check;
 mod fault;
 mod look;
+mod mention;
 mod method;
 mod state;
 mod text;
@@ -25,6 +26,7 @@ use url::Url;
 
 pub use fault::Fault;
 pub use look::Troubles;
+pub use mention::{Mention, escaped};
 pub use state::{Call, Channel, Gesture, Message, Private, View};
 pub use user::{Answer, Button, Door, Signed, buttons, past_buttons};
 
@@ -171,7 +173,8 @@ impl Practice {
         Ok(Practice { inner, server, http, doors: Mutex::new(None) })
     }
 
-    /// Tells where the bot takes slash commands and where it takes clicks and forms.
+    /// Tells where the bot takes slash commands and where it takes clicks and forms. Events go to `events`
+    /// beside the commands.
     pub fn bot_at(&self, commands: Url, interactions: Url) {
         *self.doors.lock().unwrap_or_else(PoisonError::into_inner) = Some((commands, interactions));
     }
@@ -256,8 +259,16 @@ impl Practice {
     /// # Errors
     /// When there is no such channel.
     pub fn say(&self, user: &User, channel: &str, text: &str) -> Result<String> {
+        self.say_in(user, (channel, None), text)
+    }
+
+    /// A person writes into a channel or into a thread of it; gives the message's `ts`.
+    ///
+    /// # Errors
+    /// When there is no such channel or thread.
+    pub fn say_in(&self, user: &User, place: (&str, Option<&str>), text: &str) -> Result<String> {
         let now = self.now();
-        let said = self.inner.state().say(&user.user, channel, text, now);
+        let said = self.inner.state().say(&user.user, place, text, now);
         self.inner.changed();
         said.map_err(|slip| anyhow!(slip.error))
     }

@@ -64,11 +64,15 @@ impl Redactor {
             Input::Said { said: Ok(asked), .. } => match &mut asked.command {
                 Command::Note { text } => fix(text),
                 Command::Declare { title } => fix(title),
-                Command::Deny { reason, .. } => fix(reason),
+                Command::Deny { reason, .. } | Command::Skip { reason, .. } | Command::Abort { reason } => fix(reason),
                 Command::Done { evidence, .. } => fix(evidence),
                 _ => {}
             },
             Input::Said { said: Err(text), .. } => fix(text),
+            Input::Alerted(group) => {
+                fix(&mut group.title);
+                group.alerts.iter_mut().for_each(|a| fix(&mut a.alert.summary));
+            }
             Input::Filled(form) => fix(&mut form.text),
             Input::Came { outcome, .. } => self.outcome(outcome, &[]),
             _ => {}
@@ -89,7 +93,7 @@ impl Redactor {
             | Outcome::NoPreview { why }
             | Outcome::PostFailed { why, .. }
             | Outcome::Probed { figure: why, .. } => fix(why),
-            Outcome::Posted { .. } | Outcome::Told => {}
+            Outcome::Posted { .. } | Outcome::Opened { .. } | Outcome::Told => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Proof of who sent a request. Takes raw headers, the raw body, the secrets and the time; gives a
 //! `Verified` body, or why it was refused. Pure: no clock, no I/O.
 
+pub mod bearer;
 pub mod slack;
 
 use sha2::{Digest, Sha256};
@@ -21,7 +22,8 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Seals what a scheme has proven; `stamp` and `signature` are the header values as received.
+    /// Seals what a scheme has proven; `stamp` and `signature` are the header values as received, or, where
+    /// nothing is signed, nothing and the body's hash.
     fn seal(body: Vec<u8>, seconds: i64, stamp: &str, signature: &str) -> Verified {
         let key = hex::encode(Sha256::digest(format!("{stamp}:{signature}")));
         Verified { body, seconds, key }

@@ -96,8 +96,11 @@ pub enum Refused {
     /// The signature is not `v0=` and 64 lower-case hex digits.
     #[error("the signature does not have the form of version 0")]
     Shape,
+    /// The Authorization header is neither `Bearer TOKEN` nor `Basic` of user and password.
+    #[error("the Authorization header is neither Bearer nor Basic")]
+    Scheme,
     /// No secret made this signature for this timestamp and body.
-    #[error("the signature does not fit: changed on the way, or made with another secret")]
+    #[error("no secret fits: changed on the way, or made with another secret")]
     Mismatch,
 }
 
@@ -129,7 +132,8 @@ pub fn is_ssl_check(body: &[u8]) -> bool {
     url::form_urlencoded::parse(body).any(|(name, value)| name == "ssl_check" && value == "1")
 }
 
-fn single<'a>(headers: &[(&str, &'a [u8])], name: &'static str) -> Result<&'a [u8], Refused> {
+/// The value of a header that must be there exactly once.
+pub(super) fn single<'a>(headers: &[(&str, &'a [u8])], name: &'static str) -> Result<&'a [u8], Refused> {
     let mut found = headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
     match (found.next(), found.next()) {
         (Some(value), None) => Ok(value),

@@ -35,14 +35,16 @@ pub(super) async fn render(worker: &Worker, effect: &Leased, kind: CardKind) -> 
             return Left::Doubt(DOUBT);
         }
     };
-    let payload = blocks::message(&redacted(worker, drawn.message.clone())).payload;
+    let mut payload = blocks::message(&redacted(worker, drawn.message.clone())).payload;
+    if kind == CardKind::History && case.alarm().is_some() {
+        // It is there to be noticed, which an answer in a thread alone is not.
+        payload["reply_broadcast"] = json!(true);
+    }
     let standing = case.cards.get(&kind).filter(|c| c.failed.is_none()).cloned();
     match (kind, standing) {
         (CardKind::Main, Some(card)) => update(worker, effect, &card, &payload).await,
-        (CardKind::Main, None) => match channel(&case) {
-            Some(channel) => {
-                post(worker, effect, Spot { channel: &channel, thread: None, kind }, (&payload, &drawn)).await
-            }
+        (CardKind::Main, None) => match spot(&case) {
+            Some((channel, thread)) => post(worker, effect, Spot { channel, thread, kind }, (&payload, &drawn)).await,
             None => Left::Outcome(Outcome::Told),
         },
         (CardKind::History, _) => match case.cards.get(&CardKind::Main) {
@@ -63,10 +65,12 @@ struct Spot<'a> {
     kind: CardKind,
 }
 
-fn channel(case: &Case) -> Option<String> {
+/// Where the main card of a case belongs: its channel, and the thread it was asked for in.
+fn spot(case: &Case) -> Option<(&str, Option<&str>)> {
     match &case.body {
-        Body::Incident(incident) => Some(incident.declared.channel.clone()),
-        Body::Check(status) => Some(status.channel.clone()),
+        Body::Incident(incident) => Some((&incident.declared.channel, None)),
+        Body::Check(status) => Some((&status.channel, status.thread.as_deref())),
+        Body::Alarm(alarm) => Some((&alarm.channel, None)),
         _ => None,
     }
 }
@@ -229,10 +233,11 @@ fn label_repeat(payload: &mut Value) {
 pub(super) async fn tell(
     worker: &Worker,
     effect: &Leased,
-    to: (&Speaker, &str, Option<&str>),
+    to: (&Speaker, Option<&str>),
+    place: (&str, Option<&str>),
     message: &Message,
 ) -> Left {
-    let (speaker, channel, reply) = to;
+    let (speaker, reply) = to;
     let payload = blocks::message(&redacted(worker, message.clone())).payload;
     let address = reply.and_then(|handle| worker.replies.find(handle));
     if let Some(url) = address.filter(|_| effect.attempt == 1)
@@ -240,7 +245,7 @@ pub(super) async fn tell(
     {
         return Left::Outcome(Outcome::Told);
     }
-    match worker.slack.ephemeral(channel, &speaker.user, &payload).await {
+    match worker.slack.ephemeral(place, &speaker.user, &payload).await {
         Sent::Ok(()) => Left::Outcome(Outcome::Told),
         Sent::Later { after } if effect.attempt < TELLS => Left::Later(after),
         Sent::Doubtful { .. } if effect.attempt < TELLS => Left::Doubt(DOUBT),
@@ -266,7 +271,8 @@ pub(super) async fn ask(worker: &Worker, to: (&Speaker, &str), when: (&str, Mill
             "The form `{}` could not be opened. Press the button again, or type the command that the card shows below it.",
             form.title
         );
-        let told = worker.slack.ephemeral(to.1, &to.0.user, &blocks::message(&Message::text(text)).payload).await;
+        let told =
+            worker.slack.ephemeral((to.1, None), &to.0.user, &blocks::message(&Message::text(text)).payload).await;
         if !matches!(told, Sent::Ok(())) {
             warn!(answer = ?told, "nor could the person be told");
         }

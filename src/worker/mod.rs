@@ -179,10 +179,17 @@ async fn act(worker: &Worker, effect: &Leased) -> Left {
         Act::Start(job) => steps::start(worker, effect, job).await,
         Act::Probe(probe) => Left::Outcome(worker.execute.probe(probe).await),
         Act::Render(card) => chat::render(worker, effect, *card).await,
-        Act::Tell { to, channel, reply, message } => {
-            chat::tell(worker, effect, (to, channel, reply.as_deref()), message).await
+        Act::Tell { to, channel, reply, thread, message } => {
+            chat::tell(worker, effect, (to, reply.as_deref()), (channel, thread.as_deref()), message).await
         }
         Act::Ask { to, channel, trigger, by, form } => chat::ask(worker, (to, channel), (trigger, *by), form).await,
+        Act::Open(opening) => match submit(worker, effect, "open", Input::Opening((**opening).clone())).await {
+            Reply::Opened(number) => Left::Outcome(Outcome::Opened { number }),
+            other => {
+                warn!(answer = ?other, key = effect.key.0, "an incident was asked for and not opened");
+                Left::Doubt(LOOK)
+            }
+        },
         Act::Timer => {
             let input =
                 Input::Due { case: effect.case.clone(), effect: effect.key.clone(), generation: effect.generation };

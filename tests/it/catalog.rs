@@ -162,6 +162,23 @@ const SAFETY: &[Case] = &[
     ("expect: { rows: { at_most: 1, every: { ok: \"true\" } } }", "expect: {}", &["line 37", "`gone`", "add `expect`"]),
     ("expect: { rows: { at_most: 1, every: { ok: \"true\" } } }", "expect: { rows: {} }", &["line 37", "add `expect`"]),
     ("aliases: [SX]", "aliases: [taken]", &["line 2", "`taken`", "choose another"]),
+    (
+        "params:",
+        "alerts: [{ source: pagerduty, labels: { alertname: X } }]\nparams:",
+        &["line 7", "no alert source `pagerduty`", "known are alertmanager"],
+    ),
+    (
+        "params:",
+        "alerts: [{ source: alertmanager, labels: {} }]\nparams:",
+        &["line 7", "would answer every alert", "`alertname`"],
+    ),
+    ("params:", "alerts: [{ source: alertmanager }]\nparams:", &["line 7", "`labels` is missing"]),
+    ("params:", "alerts: [{ source: alertmanager, label: { a: b } }]\nparams:", &["line 7", "did you mean `labels`"]),
+    (
+        "undo: they connect again by themselves",
+        "undo: they connect again\n        probe: { id: blind, target: main-db, sql: select 1, expect: { reachable: true }, figure: x }",
+        &["line 43 column 18", "probe `blind`", "proves no effect"],
+    ),
     ("aliases: [SX]", "aliases: [TAKEN]", &["line 2 column 11", "`TAKEN`", "choose another"]),
 ];
 
@@ -201,6 +218,29 @@ fn every_mistake_is_named_with_place_and_hint() {
 fn all_faults_come_at_once() {
     let two = GOOD.replace("tier: 1", "tier: 9").replace("identity: [pid]", "identity: []");
     assert_eq!(faults(&two).len(), 2, "{:?}", faults(&two));
+}
+
+/// One alert names one scenario; and a question may expect nothing but an answer.
+#[test]
+fn alert_rules_are_unique_and_reachable_is_an_expectation() {
+    let rule = |labels: &str| format!("alerts: [{{ source: alertmanager, labels: {{ {labels} }} }}]\nparams:");
+    let with = |one: &str, other: &str| {
+        let sample = GOOD.replacen("params:", &rule(one), 1);
+        let taken = GOOD.replace("runbook: sample", "runbook: taken").replace("[SX]", "[]");
+        let taken = taken.replacen("params:", &rule(other), 1);
+        let files = [("sample.yaml", sample), ("taken.yaml", taken), (SHARED, SHARED_GOOD.to_owned())];
+        load(&files.map(|(n, t)| (n.to_owned(), t)).into(), &Site::default()).err().unwrap_or_default()
+    };
+    assert_eq!(with("alertname: Slow", "alertname: Slow, project: prod"), Vec::<String>::new());
+    let same = with("alertname: Slow, project: prod", "project: prod, alertname: Slow");
+    assert_eq!(same.len(), 1, "{same:?}");
+    assert!(same[0].starts_with("taken.yaml: line 7 column 1") && same[0].contains("`sample`"), "{same:?}");
+    let reachable = GOOD.replace("expect: { value: { column: n, at_most: 0 } }", "expect: { reachable: true }");
+    assert_eq!(faults(&reachable), Vec::<String>::new());
+    assert!(
+        !faults(&GOOD.replace("expect: { value: { column: n, at_most: 0 } }", "expect: { reachable: false }"))
+            .is_empty()
+    );
 }
 
 /// An alias bomb is refused before it grows.

@@ -32,11 +32,16 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
     let secrets = [
         ("slack-signing-secrets", "0123456789abcdef0123456789abcdef\n"),
         ("slack-bot-token", "xoxb-0123456789\n"),
+        ("alertmanager-tokens", "a-token-that-is-new\na-token-that-is-old\n"),
         ("main-db-observer", "postgres://drbot_observer:a@db.example/app\n"),
         ("main-db-operator", "postgres://drbot_operator:b@db.example/app\n"),
         ("data-api-key", "sb_publishable_0123456789\n"),
         ("stripe-authorization", "Bearer rk_live_0123456789\n"),
         ("app-secret-key", "sb_secret_0123456789\n"),
+        ("supabase-token", "Bearer sbp_0123456789\n"),
+        ("supabase-secret-key", "sb_secret_0123456789\n"),
+        ("github-token", "Bearer ghs_0123456789\n"),
+        ("n8n-key", "n8n_0123456789\n"),
     ];
     for (name, text) in secrets {
         fs::write(folder.0.join("secrets").join(name), text).unwrap();
@@ -57,6 +62,9 @@ fn the_example_loads_and_shows_the_defaults() {
     assert_eq!(shown(&example), shown(&least));
     assert_eq!(example.policies(), least.policies());
     assert_eq!(example.policies()[&Risk::Destructive].all_of[0].count, 2);
+    assert!(least.alerts.alertmanager().is_none(), "no alerts unless they are asked for");
+    assert!(matches!(example.alerts.alertmanager(), Some(Ok(_))));
+    assert!(example.secrets().contains(&"a-token-that-is-old".to_owned()), "for the redactor");
     let catalog = app::load_catalog(&commands(), &app::site(&example)).unwrap();
     assert!(catalog.runbooks.values().all(|l| l.unusable.is_none()), "the shipped runbooks can run with it");
 }
@@ -115,6 +123,19 @@ fn every_mistake_is_named_with_what_to_do() {
         ("decide_within: 15m", "decide_within: soon", &["line", "not a duration", "such as"]),
         ("[0123456789abcdef0123456789abcdef]", "[short]", &["slack.signing_secrets", "number 1", "copy the whole"]),
         ("[0123456789abcdef0123456789abcdef]", "[]", &["slack.signing_secrets", "at least one"]),
+        (
+            "runbooks:",
+            "alerts: { alertmanager: { bearer: [0123456789abcdef] } }\nrunbooks:",
+            &["alerts.channel is missing"],
+        ),
+        ("runbooks:", "alerts: { channel: C1, alertmanager: {} }\nrunbooks:", &["alerts.alertmanager", "openssl rand"]),
+        ("runbooks:", "alerts: { channel: C1, alertmanager: { bearer: [short] } }\nrunbooks:", &["shorter than 12"]),
+        (
+            "runbooks:",
+            "alerts: { channel: C1, alertmanager: { basic_user: am } }\nrunbooks:",
+            &["basic_user and basic_password belong together"],
+        ),
+        ("runbooks:", "alerts: { chanel: C1 }\nrunbooks:", &["`chanel`", "did you mean `channel`"]),
     ];
     let approvals = "approvals:\n  disruptive: { all_of: [{ role: responder, count: 1 }] }\n  decide_within: 15m\n  start_within: 5m\n";
     let good = format!("{LEAST}{approvals}");
@@ -140,7 +161,10 @@ fn all_mistakes_come_at_once() {
 fn the_slack_app_asks_for_little() {
     let scopes: Vec<&str> =
         MANIFEST.split("bot:\n").nth(1).unwrap().lines().map_while(|l| l.trim().strip_prefix("- ")).collect();
-    assert_eq!(scopes, ["commands", "chat:write", "channels:history", "groups:history", "metadata.message:read"]);
+    assert_eq!(
+        scopes,
+        ["commands", "app_mentions:read", "chat:write", "channels:history", "groups:history", "metadata.message:read"]
+    );
     let routes = include_str!("../../src/webhook.rs");
     for url in MANIFEST.lines().filter_map(|l| l.split_once("example.com/")).map(|(_, path)| path) {
         assert!(routes.contains(&format!("\"/{url}\"")), "{url} is no route");

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use drbot::execute::sql::Sql;
+use drbot::execute::sql::{Sql, SqlTarget};
+use drbot::model::effect::Question;
 use drbot::model::expect::ValueExpect;
 use drbot::model::outcome::{Ended, Outcome, Verdict};
 use drbot::model::runbook::EffectClass;
 use drbot::model::time::Span;
-use drbot::practice::scratch::{BOOKING, PASSWORD, Scratch};
+use drbot::practice::scratch::{BOOKING, PASSWORD, Scratch, Stop};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{Folder, Lab, TARGET, deed, job, previewed, question, refused, targets};
@@ -149,6 +150,68 @@ async fn verdicts_name_their_figure_or_their_reason() {
         assert_eq!(checked.verdict, Verdict::CouldNot, "{sql}");
         assert!(checked.figure.contains(reason) && !checked.figure.contains("line"), "{}", checked.figure);
     }
+}
+
+/// A server that cannot be reached or turns everybody away fails a check that expects it reachable, with
+/// its own error as the figure. A mistake of ours stays a question that could not be asked.
+#[tokio::test]
+async fn an_unreachable_server_is_a_failure_and_a_wrong_setting_is_not() {
+    let lab = Lab::new().await;
+    let mut q = question("select 1 as ok", &[]);
+    q.expect.reachable = true;
+    q.figure = "answers {ok}".into();
+    let checked = lab.sql.check(&q).await;
+    assert_eq!((checked.verdict, checked.figure.as_str()), (Verdict::Pass, "answers 1"));
+    let asked = async |url: String, q: &Question| {
+        let target = SqlTarget { observer: url, operator: None };
+        Sql::new([(TARGET.to_owned(), target)].into()).check(q).await
+    };
+    let ours = [
+        (lab.scratch.url("drbot_observer", "wrong-password", BOOKING), "28P01"),
+        (lab.scratch.url("drbot_observer", PASSWORD, "nowhere"), "3D000"),
+        ("postgres://drbot_observer:x@no-such-host.invalid/booking".to_owned(), "lookup"),
+        ("postgres://[nonsense".to_owned(), "not a valid"),
+    ];
+    for (url, reason) in ours {
+        let checked = asked(url, &q).await;
+        assert_eq!(checked.verdict, Verdict::CouldNot, "{}", checked.figure);
+        assert!(checked.figure.contains(reason), "{reason}: {}", checked.figure);
+    }
+    let slow = Question { timeout: Span(300), ..q.clone() };
+    let slow = Question { deed: deed("select 1 as ok from pg_sleep(30)", &[]), ..slow };
+    assert_eq!(lab.sql.check(&slow).await.verdict, Verdict::CouldNot, "a slow statement is no outage");
+
+    let url = || lab.scratch.url("drbot_observer", PASSWORD, BOOKING);
+    lab.admin("ALTER ROLE drbot_observer CONNECTION LIMIT 0").await;
+    let full = asked(url(), &q).await;
+    assert_eq!(full.verdict, Verdict::Fail, "{}", full.figure);
+    assert!(full.figure.contains("53300"), "{}", full.figure);
+    let starting = refusing("57P03", "the database system is starting up").await;
+    let told = asked(format!("postgres://drbot_observer:x@{starting}/booking?sslmode=disable"), &q).await;
+    assert_eq!(told.verdict, Verdict::Fail);
+    assert!(told.figure.contains("57P03 the database system is starting up"), "{}", told.figure);
+    lab.scratch.stop(Stop::Fast).await.unwrap();
+    let gone = asked(url(), &q).await;
+    assert_eq!(gone.verdict, Verdict::Fail);
+    assert!(gone.figure.contains("connection refused"), "{}", gone.figure);
+    q.expect.reachable = false;
+    assert_eq!(asked(url(), &q).await.verdict, Verdict::CouldNot, "only where it is asked for");
+}
+
+/// A server of ours that answers the first message with an error, as PostgreSQL does while it starts.
+async fn refusing(code: &str, text: &str) -> std::net::SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let fields = format!("SFATAL\0VFATAL\0C{code}\0M{text}\0\0");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+            let _ = stream.write_all(&[b"E", length.as_slice(), fields.as_bytes()].concat()).await;
+        }
+    });
+    address
 }
 
 #[tokio::test]

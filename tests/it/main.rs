@@ -1,6 +1,8 @@
 //! The one integration binary (linking is the slow part): each module drives the running program from
 //! outside and believes the other side's own record.
 
+mod alerts;
+mod alerts_real;
 mod approvals;
 mod catalog;
 mod config;
@@ -11,7 +13,9 @@ mod execute_process;
 mod execute_process_output;
 mod execute_sql;
 mod execute_sql_change;
+mod flow;
 mod manual;
+mod mentions;
 mod messages;
 mod post_rate;
 mod post_slack;
@@ -20,7 +24,13 @@ mod practice_slack;
 mod properties;
 mod runbook_s8;
 mod saas;
+mod scenario_s1;
+mod scenario_s2;
 mod scenario_s3;
+mod scenario_s4;
+mod scenario_s5;
+mod scenario_s7;
+mod schema;
 mod secrets;
 mod status;
 mod steps_http;

@@ -6,15 +6,16 @@ mod lines;
 use std::collections::BTreeMap;
 
 use drbot::decide::narrate::{self, Scene};
+use drbot::model::alert::{Alert, AlertGroup, Arrived};
 use drbot::model::approval::TargetIdentity;
 use drbot::model::command::{Asked, Command};
 use drbot::model::effect::{Act, CardKind};
 use drbot::model::expect::Rows;
-use drbot::model::id::CaseId;
-use drbot::model::inbound::{Input, Place};
+use drbot::model::id::{CaseId, EffectKey};
+use drbot::model::inbound::{Click, Input, Place};
 use drbot::model::message::{Message, Part, Reply, Run};
 use drbot::model::outcome::{Checked, Ended, Outcome, Verdict};
-use drbot::model::time::Span;
+use drbot::model::time::{Millis, Span};
 use drbot::model::world::Streak;
 
 use crate::properties::engine::Engine;
@@ -62,7 +63,7 @@ impl Story {
     }
 
     fn say(&mut self, by: usize, command: Command) -> String {
-        let place = Place { channel: "C1".into(), reply: None };
+        let place = Place { channel: "C1".into(), ..Place::default() };
         let input = Input::Said { by: speaker(by), place, said: Ok(Asked { incident: None, command }) };
         match self.go(&input) {
             Some(Reply::Private(message)) => text(&message),
@@ -102,15 +103,18 @@ impl Story {
         ids.next().expect("an approval").clone()
     }
 
-    fn card(&self, id: &str) -> String {
-        let scene = Scene {
+    fn scene(&self, id: &str) -> Scene<'_> {
+        Scene {
             case: &self.0.cases[&CaseId(id.into())].case,
             world: &self.0.world,
             catalog: self.0.catalog(),
             roster: &self.0.roster,
             now: self.0.now,
-        };
-        text(&narrate::card(&scene, CardKind::Main, &[]).expect("a card").message)
+        }
+    }
+
+    fn card(&self, id: &str) -> String {
+        text(&narrate::card(&self.scene(id), CardKind::Main, &[]).expect("a card").message)
     }
 }
 
@@ -160,7 +164,7 @@ fn the_card_of_manual_work_and_of_recovery() {
     insta::assert_snapshot!("card_manual", s.card("inc-1"));
     s.say(BOB, Command::Declare { title: "quick".into() });
     let run = Command::Run { runbook: "quick".into(), given: BTreeMap::new() };
-    let place = Place { channel: "C1".into(), reply: None };
+    let place = Place { channel: "C1".into(), ..Place::default() };
     s.go(&Input::Said { by: speaker(BOB), place, said: Ok(Asked { incident: Some(2), command: run }) });
     s.starting();
     s.came("start/", Outcome::Ended(Ended::Done { rows: Rows::default() }));
@@ -192,6 +196,82 @@ fn the_status_card() {
         s.came(&format!("detect/{id}/{runbook}"), Outcome::Checked(vec![one]));
     }
     insta::assert_snapshot!("status_five_lights", s.card(&id));
+}
+
+fn alert(name: &str, n: usize, firing: bool) -> Arrived {
+    let starts = Millis(1_790_000_000_000);
+    let ends = (!firing).then(|| starts.plus(Span::minutes(4)));
+    let summary = format!("worker {n} <!channel> *bold* `code`");
+    let labels = [("alertname".to_owned(), name.to_owned())].into();
+    Arrived { alert: Alert { fingerprint: format!("f{n:02}"), firing, summary, starts, ends }, labels }
+}
+
+fn group(name: &str, alerts: Vec<Arrived>, truncated: u64) -> Input {
+    let (key, title) = (name.to_owned(), name.to_owned());
+    Input::Alerted(AlertGroup { source: "alertmanager".into(), key, title, alerts, truncated })
+}
+
+#[test]
+fn the_alert_card() {
+    let mut s = Story::new();
+    let firing = |n: usize| (0..n).map(|i| alert("cancel", i, true)).collect::<Vec<_>>();
+    s.go(&group("cancel", firing(8), 3));
+    let id = s.0.cases.keys().find(|c| c.0.starts_with("alert-")).expect("a case").0.clone();
+    insta::assert_snapshot!("alert_checking", s.card(&id));
+    for (verdict, figure, name) in [
+        (Verdict::CouldNot, "could not connect to db: no answer within 3 s", "alert_could_not"),
+        (Verdict::Pass, "0 seen", "alert_not_confirmed"),
+        (Verdict::Fail, "3 seen", "alert_confirmed"),
+    ] {
+        let key = EffectKey::of(&["detect", &id, "cancel"]);
+        let outcome =
+            Outcome::Checked(vec![Checked { id: "seen".into(), verdict, figure: figure.into(), evidence: false }]);
+        s.go(&Input::Came { case: CaseId(id.clone()), effect: key, generation: 1, outcome });
+        insta::assert_snapshot!(name, s.card(&id));
+    }
+    insta::assert_snapshot!("answer_ack", s.say(BOB, Command::Ack { alert: None }));
+    insta::assert_snapshot!("answer_ack_again", s.say(BOB, Command::Ack { alert: Some("Cancel".into()) }));
+    insta::assert_snapshot!("answer_ack_nothing", s.say(BOB, Command::Ack { alert: None }));
+    s.0.world.rules.incident_channel = Some("C9".into());
+    let round = s.0.cases[&CaseId(id.clone())].case.alarm().and_then(|a| a.round.clone()).expect("a round");
+    let place = Place { channel: "C1".into(), ..Place::default() };
+    let (button, message) = (round.open, String::new());
+    s.go(&Input::Clicked(Click { by: speaker(CAROL), place, button, message, trigger: "t".into() }));
+    insta::assert_snapshot!("alert_opening", s.card(&id));
+    let opening = s.0.effects.values().find_map(|h| match &h.act {
+        Act::Open(opening) => Some((**opening).clone()),
+        _ => None,
+    });
+    s.go(&Input::Opening(opening.expect("an opening")));
+    s.came("open/", Outcome::Opened { number: 1 });
+    insta::assert_snapshot!("alert_opened", s.card(&id));
+    assert_eq!(s.0.world.open[&CaseId::incident(1)].channel, "C9");
+    insta::assert_snapshot!("card_from_alert", s.card("inc-1"));
+    s.go(&group("cancel", (0..8).map(|i| alert("cancel", i, false)).collect(), 0));
+    insta::assert_snapshot!("alert_resolved", s.card(&id));
+    s.go(&group("Odd", vec![alert("Odd", 1, true)], 0));
+    let odd = s.0.cases.keys().find(|c| c.0.starts_with("alert-") && c.0 != id).expect("a case").0.clone();
+    insta::assert_snapshot!("alert_unnamed", s.card(&odd));
+    s.go(&group("Odd", vec![alert("Odd", 1, false)], 2));
+    insta::assert_snapshot!("alert_truncated", s.card(&odd));
+    let mut later = alert("Odd", 1, true);
+    later.alert.starts = later.alert.starts.plus(Span::minutes(30));
+    s.go(&group("Odd", vec![later], 0));
+    let again = narrate::card(&s.scene(&odd), CardKind::History, &s.0.history(&CaseId(odd.clone())));
+    insta::assert_snapshot!("alert_again", text(&again.expect("a line").message));
+}
+
+#[test]
+fn the_answers_about_scenarios() {
+    let mut s = Story::new();
+    insta::assert_snapshot!("answer_runbooks", s.say(ALICE, Command::Runbooks));
+    insta::assert_snapshot!("answer_detect_which", s.say(ALICE, Command::Detect { runbook: None }));
+    s.say(ALICE, Command::Detect { runbook: Some("repair".into()) });
+    let id = s.0.cases.keys().find(|c| c.0.starts_with("check-")).expect("a check").0.clone();
+    insta::assert_snapshot!("detect_checking", s.card(&id));
+    let one = Checked { id: "seen".into(), verdict: Verdict::Fail, figure: "12 seen".into(), evidence: false };
+    s.came(&format!("detect/{id}/repair"), Outcome::Checked(vec![one]));
+    insta::assert_snapshot!("detect_amber", s.card(&id));
 }
 
 #[test]

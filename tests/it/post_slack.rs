@@ -69,7 +69,7 @@ async fn update_ephemeral_respond_and_who_do_what_they_say() {
     let message = practice.message(CHANNEL, &ts).unwrap();
     assert_eq!((message.text.as_str(), message.edits[0].0.as_str()), ("changed", "hello"));
     assert!(message.metadata.is_some(), "an update leaves the marker");
-    assert_eq!(client.ephemeral(CHANNEL, "U01ALICE", &payload("psst")).await, Sent::Ok(()));
+    assert_eq!(client.ephemeral((CHANNEL, None), "U01ALICE", &payload("psst")).await, Sent::Ok(()));
     let hook = hook(&practice);
     assert_eq!(client.respond(&hook, &payload("answer")).await, Sent::Ok(()));
     let seen: Vec<String> = practice.privates(CHANNEL, &alice()).into_iter().map(|p| p.text).collect();

@@ -239,3 +239,61 @@ async fn silence_and_absence_are_told_in_slacks_words() {
     assert_eq!(told["error"], "dispatch_failed");
     assert!(told["why"].as_str().unwrap().starts_with("drbot could not be reached."), "{told}");
 }
+
+/// A line that begins with @drbot is an ordinary message, and an event that tells of it; a thread stays one.
+#[tokio::test]
+async fn what_is_said_to_the_bot_arrives_as_an_event() {
+    let (chat, seen) = Chat::with_stub(Duration::ZERO).await;
+    let root = chat.slack.say(&page::people("T01TEST", &page::PEOPLE)[0].user, "C01INC", "slow").unwrap();
+    let thread = json!({"as": "U01BOB", "channel": "C01INC", "thread": root, "text": "@drbot note a < b"});
+    assert_eq!(chat.said("/page/say", &thread).await["ok"], true);
+    assert_eq!(chat.said("/page/say", &line("U01BOB", "ask @drbot status")).await["ok"], true);
+    assert_eq!(chat.said("/page/say", &line("U01BOB", "@drbots are many")).await["ok"], true);
+    let arrived = chat.slack.wait(Duration::from_secs(10), || (!seen.lock().unwrap().is_empty()).then_some(())).await;
+    assert!(arrived.is_some(), "no event");
+    let (headers, body) = seen.lock().unwrap()[0].clone();
+    assert_eq!(headers["content-type"], "application/json");
+    assert!(!headers.contains_key("x-slack-retry-num"));
+    let pairs: Vec<(&str, &[u8])> = headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+    let secrets = SlackSecrets::new(vec![Setup::small(Millis(0)).signing_secret]).unwrap();
+    assert!(slack(&secrets, &pairs, body.clone().into_bytes(), drbot::clock::now()).is_ok());
+    let outer: Value = serde_json::from_str(&body).unwrap();
+    let event = &outer["event"];
+    assert_eq!((&outer["type"], &event["type"]), (&json!("event_callback"), &json!("app_mention")));
+    assert!(outer["event_id"].as_str().unwrap().starts_with("Ev") && event["client_msg_id"].is_string());
+    assert_eq!((&event["user"], &event["thread_ts"]), (&json!("U01BOB"), &json!(root)));
+    assert_eq!(event["text"], "<@U0BOT> note a &lt; b");
+    let state: Value = chat.get("/page/state?as=U01ALICE").await.json().await.unwrap();
+    let shown = state["channels"][0]["messages"].as_array().unwrap();
+    assert_eq!(shown.len(), 4);
+    assert_eq!((&shown[1]["thread"], &shown[1]["text"]), (&json!(root), &json!("<@U0BOT|@drbot> note a &lt; b")));
+    assert_eq!(seen.lock().unwrap().len(), 1, "the other lines were not said to the bot");
+    let nowhere = json!({"as": "U01BOB", "channel": "C01INC", "thread": "1.1", "text": "@drbot status"});
+    assert_eq!(chat.post("/page/say", &nowhere).await.status(), StatusCode::BAD_REQUEST);
+}
+
+/// Slack brings an event again until it is answered with success: the same event, signed anew.
+#[tokio::test]
+async fn an_event_is_repeated_until_it_is_taken() {
+    let chat = Chat::new().await;
+    let seen = Seen::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (commands, interactions) = page::doors(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    chat.slack.bot_at(commands, interactions);
+    let keep = Arc::clone(&seen);
+    let stub = Router::new().fallback(move |headers: HeaderMap, body: String| async move {
+        let mut seen = keep.lock().unwrap();
+        seen.push((headers, body));
+        if seen.len() == 1 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+    });
+    tokio::spawn(async move { axum::serve(listener, stub).await });
+    assert_eq!(chat.said("/page/say", &line("U01BOB", "@drbot status")).await["ok"], true);
+    let twice = chat.slack.wait(Duration::from_secs(10), || (seen.lock().unwrap().len() == 2).then_some(())).await;
+    assert!(twice.is_some(), "it was not repeated");
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[0].1, seen[1].1);
+    assert_eq!(
+        (&seen[1].0["x-slack-retry-num"], &seen[1].0["x-slack-retry-reason"]),
+        (&"1".parse().unwrap(), &"http_error".parse().unwrap())
+    );
+}

@@ -144,7 +144,10 @@ async fn messages_are_checked_like_slack_does() {
     assert_eq!(error(client.update(CHANNEL, &ts, &json!({"text": "x".repeat(4001)})).await), "msg_too_long");
     assert_eq!(error(client.update(CHANNEL, "1.000001", &json!({"text": "x"})).await), "message_not_found");
     assert_eq!(error(client.update("C0NONE", &ts, &json!({"text": "x"})).await), "channel_not_found");
-    assert_eq!(error(client.ephemeral(CHANNEL, "U0NOBODY", &json!({"text": "x"})).await), "user_not_in_channel");
+    assert_eq!(
+        error(client.ephemeral((CHANNEL, None), "U0NOBODY", &json!({"text": "x"})).await),
+        "user_not_in_channel"
+    );
     let said = practice.say(&alice(), CHANNEL, "mine").unwrap();
     assert_eq!(error(client.update(CHANNEL, &said, &json!({"text": "x"})).await), "cant_update_message");
     assert_eq!(practice.violations(), [""; 0]);

@@ -14,6 +14,7 @@ use std::io::Write;
 
 use drbot::model::case::Case;
 use drbot::model::id::CaseId;
+use drbot::model::inbound::Input;
 use drbot::model::runbook::Catalog;
 use proptest::collection::vec;
 use proptest::prelude::any;
@@ -50,6 +51,9 @@ fn play(catalogs: &[Catalog; 2], numbers: &[u32], mut trace: Option<&mut String>
         let decision = engine.step(&input).map_err(|e| format!("input {at}: {e}"))?;
         if let Some(told) = trace.as_deref_mut() {
             told.push_str(&format!("    {} {}\n", short(&decision.events), short(&decision.reply)));
+        }
+        if matches!(input, Input::Alerted(_)) && !engine.decided(&input)?.0.events.is_empty() {
+            return Err(format!("input {at}: the same delivery again is news"));
         }
         if number.is_multiple_of(157) {
             check(&mut engine, *number as usize).map_err(|e| format!("input {at}: {e}"))?;
@@ -148,7 +152,7 @@ fn no_sequence_breaks_a_rule() {
 }
 
 /// Every kind of event.
-const KINDS: [&str; 32] = [
+const KINDS: [&str; 38] = [
     "declared",
     "status_asked",
     "watch_opened",
@@ -159,6 +163,12 @@ const KINDS: [&str; 32] = [
     "card_failed",
     "form_opened",
     "detected",
+    "alarm_opened",
+    "alerted",
+    "alarm_acked",
+    "alarm_opening",
+    "alarm_linked",
+    "alert_joined",
     "run_started",
     "run_paused",
     "run_resumed",

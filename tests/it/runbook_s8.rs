@@ -118,6 +118,7 @@ impl Played {
                 cap: preview.cap,
             }),
             sensitive: self.work.sensitive.clone(),
+            retry: None,
         }
     }
 

@@ -34,7 +34,8 @@ const EVENTS: [(&str, bool); 6] = [
 ];
 
 /// The page's detection, to the letter.
-const LITERAL: &str = "SELECT count(*)::text FROM webhook_events WHERE status = 'failed' AND created_at > NOW() - INTERVAL '24 hours'";
+const LITERAL: &str =
+    "SELECT count(*)::text FROM webhook_events WHERE status = 'failed' AND created_at > NOW() - INTERVAL '24 hours'";
 
 async fn stage() -> Stage {
     Stage::start(RUNBOOK, &[("endpoint", ENDPOINT), ("endpoint_url", URL)]).await
@@ -208,7 +209,7 @@ async fn s3_3_a_payment_is_only_what_stripe_says() {
     let literal = "UPDATE booking_payments SET status = 'succeeded', paid_at = NOW(), updated_at = NOW() WHERE stripe_payment_intent_id = 'pi_practice7' AND status = 'pending'";
     let state = "select status || ' ' || coalesce(extract(epoch from paid_at)::bigint::text, 'unpaid') from booking_payments where stripe_payment_intent_id = 'pi_practice7'";
     stage.payment(|i| i["status"] = json!("requires_payment_method")).await;
-    let left = stage.would_leave(literal, state).await;
+    let left = stage.saas.harm(literal, state).await;
     assert!(left.starts_with("succeeded ") && !left.ends_with("unpaid"), "the page believes what nobody paid: {left}");
     let before = stage.saas.fingerprint("booking_payments").await;
 
@@ -285,7 +286,8 @@ async fn s3_4_a_missing_grant_is_no_missing_policy() {
     let stage = stage().await;
     stage.saas.sql("do $$ begin create role service_role nologin bypassrls; exception when duplicate_object then null; end $$; alter table webhook_events enable row level security; grant select on webhook_events to service_role; alter role drbot_observer bypassrls; alter role drbot_operator bypassrls").await;
     let policy = "CREATE POLICY \"service_role_all_webhook_events\" ON webhook_events FOR ALL TO service_role USING (true) WITH CHECK (true)";
-    let insert = "set role service_role; insert into webhook_events (event_type, stripe_event_id) values ('x', 'evt_x')";
+    let insert =
+        "set role service_role; insert into webhook_events (event_type, stripe_event_id) values ('x', 'evt_x')";
     let with = |sql: &str| format!("{sql}; {insert}");
     let refused = stage.saas.database.admin("saas", &with(&format!("begin; {policy}"))).await.expect_err("no right");
     assert!(refused.to_string().contains("permission denied"), "s3_4: with the policy: {refused}");
@@ -293,7 +295,7 @@ async fn s3_4_a_missing_grant_is_no_missing_policy() {
     assert!(twice.to_string().contains("already exists"), "{twice}");
     let count = "select count(*)::text from webhook_events where stripe_event_id = 'evt_x'";
     let granted = with("grant insert on webhook_events to service_role");
-    assert_eq!(stage.would_leave(&granted, count).await, "1", "a GRANT and no policy");
+    assert_eq!(stage.saas.harm(&granted, count).await, "1", "a GRANT and no policy");
 
     stage.saas.sql(DAMAGE).await;
     stage.declare().await;

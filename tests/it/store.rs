@@ -85,6 +85,7 @@ fn declared(number: u64) -> Event {
         by: PersonId("alice".into()),
         channel: "C01INC".into(),
         began: Millis(5),
+        origin: None,
     })
 }
 

@@ -2,9 +2,8 @@
 //! what people do and see.
 
 use drbot::practice::slack::plain_text;
-use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use crate::saas::{SAAS, Saas, rights};
+use crate::saas::{Saas, rights};
 use crate::vendors::Got;
 use crate::vendors::app::SECRET;
 use crate::vendors::stripe::{ENDPOINT, KEY};
@@ -90,17 +89,6 @@ impl Stage {
     /// What `/dr show STEP` answers, blocks and all.
     pub async fn shown(&self, step: &str) -> String {
         self.saas.world.slack.slash(&user("alice"), CHANNEL, &format!("show {step}")).await.body
-    }
-
-    /// What a statement would leave, asked inside its transaction, which is then rolled back.
-    pub async fn would_leave(&self, change: &str, ask: &'static str) -> String {
-        let database = &self.saas.database;
-        let mut conn = database.connect(&database.superuser_url_of(SAAS)).await.expect("a connection");
-        let mut tx = conn.begin().await.expect("a transaction");
-        tx.execute(sqlx::raw_sql(AssertSqlSafe(change.to_owned()))).await.expect("it runs");
-        let left = sqlx::query_scalar(ask).fetch_one(&mut *tx).await.expect(ask);
-        tx.rollback().await.expect("rolled back");
-        left
     }
 
     /// The changes that a vendor got with this in their path, in order.

@@ -131,6 +131,7 @@ pub fn job(execution: &str, effect: EffectClass, sql: &str) -> Job {
         identity: None,
         guard: None,
         sensitive: Vec::new(),
+        retry: None,
     }
 }
 

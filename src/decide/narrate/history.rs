@@ -12,17 +12,7 @@ const CHUNK: usize = 2_800;
 /// Whether an event has a line in the timeline.
 #[must_use]
 pub fn tells(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::CardPosted { .. }
-            | Event::CardFailed { .. }
-            | Event::FormOpened { .. }
-            | Event::StatusAsked { .. }
-            | Event::WatchOpened { .. }
-            | Event::ControlOpened
-            | Event::PreviewAsked { .. }
-            | Event::RunVerifying
-    )
+    line(event, &Roster::default()).is_some()
 }
 
 /// The line of an event, if it has one.
@@ -37,6 +27,18 @@ pub fn line(event: &Event, roster: &Roster) -> Option<String> {
             "detection of {runbook}: {}",
             checked.iter().map(|c| c.figure.as_str()).collect::<Vec<_>>().join("; ")
         ),
+        Event::Alerted { alerts, round, .. } => {
+            let firing = alerts.iter().filter(|a| a.firing).count() as u64;
+            let resolved = counted(alerts.len() as u64 - firing, "alert");
+            let begins = if round.is_some() { "the group fires: " } else { "" };
+            format!("{begins}{} firing, {resolved} resolved", counted(firing, "alert"))
+        }
+        Event::AlarmAcked { by } => format!("{} acknowledged the alert", name(by)),
+        Event::AlarmOpening { by } => format!("{} opens an incident", name(by)),
+        Event::AlarmLinked { number } => format!("INC-{number} is open for the alert"),
+        Event::AlertJoined { origin, by } => {
+            format!("{} found the alert {} to belong to this incident", name(by), origin.title)
+        }
         Event::RunStarted { loaded, by, .. } => format!("{} started runbook {}", name(by), loaded.runbook.runbook),
         Event::RunPaused { why } => format!("paused: {why}"),
         Event::RunResumed { by } => format!("{} resumed the run", name(by)),
@@ -56,6 +58,14 @@ pub fn line(event: &Event, roster: &Roster) -> Option<String> {
         Event::Denied { approval, by, reason } => format!("{} denied {}: {reason}", name(by), approval.0),
         Event::Expired { approval } => format!("{} expired undecided; nothing ran", approval.0),
         Event::Voided { approval, why } => format!("{} is void: {why}; nothing ran", approval.0),
+        _ => return step_line(event, roster),
+    })
+}
+
+/// The line of an event of one step, if it has one.
+fn step_line(event: &Event, roster: &Roster) -> Option<String> {
+    let name = |p| roster.name(p);
+    Some(match event {
         Event::StepStarted { step, .. } => format!("{step}: started"),
         Event::StepEnded { step, end, rows } => {
             ended(step, end, rows.as_ref().map_or(0, crate::model::expect::Rows::count))
@@ -74,20 +84,24 @@ pub fn line(event: &Event, roster: &Roster) -> Option<String> {
         Event::PersonDid { step, by, evidence, done } => {
             format!("{step}: {} {}: {evidence}", name(by), if *done { "did it" } else { "cannot do it" })
         }
-        Event::CardPosted { .. }
-        | Event::CardFailed { .. }
-        | Event::FormOpened { .. }
-        | Event::StatusAsked { .. }
-        | Event::WatchOpened { .. }
-        | Event::ControlOpened
-        | Event::PreviewAsked { .. }
-        | Event::RunVerifying => return None,
+        Event::WaitBegan { step, until } => format!("{step}: waits until {} at the latest", until.clock()),
+        Event::WaitOver { step, ok, figures } => {
+            let figures = if figures.is_empty() { String::new() } else { format!(": {}", figures.join("; ")) };
+            format!("{step}: {}{figures}", if *ok { "done" } else { "did not come true in time" })
+        }
+        Event::ChoiceAsked { step, .. } => format!("{step}: a person must choose"),
+        Event::Chosen { step, by, label } => format!("{step}: {} chose: {label}", name(by)),
+        Event::RunAborted { by, why } => format!("{} aborted the run: {why}", name(by)),
+        Event::RunHandedOver { to } => format!("the run goes over to runbook {to}"),
+        Event::UndoAsked { step, by } => format!("{} asked to take back {step}", name(by)),
+        _ => return None,
     })
 }
 
 fn declared(d: &Declared, roster: &Roster) -> String {
+    let alert = d.origin.as_ref().map(|o| format!(", for the alert {}", o.title)).unwrap_or_default();
     format!(
-        "{} declared INC-{}: {} (tier {}, began {})",
+        "{} declared INC-{}: {} (tier {}, began {}){alert}",
         roster.name(&d.by),
         d.number,
         d.title,

@@ -7,12 +7,14 @@ use crate::model::approval::{Approval, Standing};
 use crate::model::ask::Deed;
 use crate::model::case::Case;
 use crate::model::expect::Rows;
+use crate::model::flow::Way;
+use crate::model::id::ButtonId;
 use crate::model::incident::Incident;
 use crate::model::message::{Button, Message, Part, Run as Text, Style, runs};
 use crate::model::person::Roster;
 use crate::model::run::{Phase, Run, RunState, StepRun};
 use crate::model::runbook::{Step, Work};
-use crate::model::time::Millis;
+use crate::model::time::{Millis, Span};
 
 /// Draws the card, buttons included.
 #[must_use]
@@ -36,6 +38,7 @@ fn draw(case: &Case, roster: &Roster, now: Millis, buttons: bool) -> Message {
         parts.push(Part::Text(steps(run)));
         parts.extend(asking(run, roster, (now, buttons)));
         parts.extend(person(incident, run, buttons));
+        parts.extend(choice(run, buttons));
     }
     parts.push(Part::Text([vec![Text::Bold("Next: ".into())], runs(&state)].concat()));
     Message { notify: format!("{title}. {state}"), parts }
@@ -62,6 +65,12 @@ fn clock(incident: &Incident, roster: &Roster, now: Millis) -> Vec<(String, Stri
         ("Began".to_owned(), d.began.clock()),
         ("Declared".to_owned(), format!("{} by {}", incident.declared_at.clock(), roster.name(&d.by))),
     ];
+    if !incident.origins.is_empty() {
+        let titles: std::collections::BTreeSet<&str> = incident.origins.iter().map(|o| o.title.as_str()).collect();
+        let (shown, more) = (titles.iter().take(5).copied().collect::<Vec<_>>(), titles.len().saturating_sub(5));
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        facts.push(("Alert".to_owned(), format!("{}{more}", shown.join(", "))));
+    }
     if let Some(at) = incident.recovered {
         // The first failing check, which `began` is here, is also when it was detected.
         let repair = at.since(d.began);
@@ -76,7 +85,8 @@ fn phase_sign(phase: Phase) -> &'static str {
         Phase::Todo => "⚪",
         Phase::Previewing | Phase::Started | Phase::Verifying => "⏳",
         Phase::Waiting | Phase::Granted => "✋",
-        Phase::Person => "👤",
+        Phase::Person | Phase::Choosing => "👤",
+        Phase::Watching => "⏳",
         Phase::Unknown => "❓",
         Phase::Done => "✅",
         Phase::Skipped => "⏩",
@@ -94,6 +104,8 @@ fn phase_word(phase: Phase) -> &'static str {
         Phase::Verifying => "checking the result",
         Phase::Unknown => "UNKNOWN whether it happened",
         Phase::Person => "waits for a person",
+        Phase::Watching => "waiting",
+        Phase::Choosing => "waits for a choice",
         Phase::Done => "done",
         Phase::Skipped => "skipped",
         Phase::Failed => "not done",
@@ -105,9 +117,10 @@ fn steps(run: &Run) -> Vec<Text> {
     for (step, state) in run.loaded.runbook.steps.iter().zip(&run.steps) {
         let title = crate::model::statement::fill(&step.title, &run.values);
         let took = match (state.started, state.ended) {
-            (Some(a), Some(b)) if state.phase == Phase::Done => format!(" in {}", b.since(a).human()),
+            (Some(a), Some(b)) if state.phase == Phase::Done => took(b.since(a), step.budget),
             _ => String::new(),
         };
+        let took = if state.undone { format!("{took}, taken back") } else { took };
         let remark = state.remark.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
         runs.push(Text::Plain(format!(
             "{} {title} ({}{took}){remark}\n",
@@ -119,6 +132,29 @@ fn steps(run: &Run) -> Vec<Text> {
         runs.push(Text::Plain(format!("✅ Verified: {}\n", run.proof.join("; "))));
     }
     runs
+}
+
+/// How long a step took, and whether that was longer than its budget.
+fn took(span: Span, budget: Span) -> String {
+    let over = if span > budget { format!(", over its budget of {}", budget.human()) } else { String::new() };
+    format!(" in {}{over}", span.human())
+}
+
+/// The choice that a person must make: a button for each way.
+fn choice(run: &Run, buttons: bool) -> Vec<Part> {
+    let Some((step, state)) = run.current().filter(|(_, s)| s.phase == Phase::Choosing) else { return Vec::new() };
+    let Work::Choose(choose) = &step.work else { return Vec::new() };
+    let ask = crate::model::statement::fill(&choose.ask, &run.values);
+    let mut parts = vec![Part::Rule, Part::Text(vec![Text::Bold(format!("{}\n", step.title)), Text::Plain(ask)])];
+    if buttons {
+        let button =
+            |(id, way): (&ButtonId, &Way)| Button { id: id.clone(), label: way.label.clone(), style: Style::Plain };
+        parts.push(Part::Buttons(state.buttons.iter().zip(&choose.options).map(button).collect()));
+    }
+    let list: Vec<String> =
+        (1..).zip(&choose.options).map(|(n, way)| format!("/dr next {n} ({})", way.label)).collect();
+    parts.push(Part::Small(format!("Or type: {}", list.join("   "))));
+    parts
 }
 
 /// The approval block: exactly what runs, on what, touching which rows, how it is undone, who may agree,
@@ -197,10 +233,20 @@ pub fn next_text(case: &Case, roster: &Roster) -> String {
         let name = incident.declared.scenario.clone().unwrap_or_else(|| "RUNBOOK".into());
         return format!("No runbook was started: /dr run {name}");
     };
-    if let RunState::Succeeded { .. } = run.state {
-        return "Recovered and verified.".into();
+    match &run.state {
+        RunState::Succeeded { .. } => return "Recovered and verified.".into(),
+        RunState::Aborted { why, .. } => {
+            return format!("The run was aborted: {why}. `/dr run RUNBOOK` starts another.{}", back(run));
+        }
+        RunState::HandedOver { to } => return format!("Runbook `{to}` goes on in its place."),
+        _ => {}
     }
-    let Some((step, state)) = run.current() else { return "Checking that everything is healthy again.".into() };
+    let Some((step, state)) = run.current() else {
+        return match &run.state {
+            RunState::Paused(why) => format!("Paused: {why}. /dr next tries again."),
+            _ => "Checking that everything is healthy again.".into(),
+        };
+    };
     match (state.phase, &run.state) {
         (Phase::Unknown, _) => unknown_text(step, state, roster),
         (_, RunState::Paused(why)) => format!("Paused: {why}. /dr next tries again."),
@@ -208,8 +254,19 @@ pub fn next_text(case: &Case, roster: &Roster) -> String {
             format!("`{}` waits for approval: {}.", step.id, policy::of(a, roster).text(roster))
         }),
         (Phase::Person, _) => format!("A person must do `{}` and report it.", step.id),
+        (Phase::Choosing, _) => format!("Somebody must choose in `{}`.", step.id),
+        (Phase::Watching, _) => {
+            let until = state.until.map(|u| format!(" until {} at the latest", u.clock())).unwrap_or_default();
+            format!("`{}` waits{until}.", step.id)
+        }
         (phase, _) => format!("`{}`: {}.", step.id, phase_word(phase)),
     }
+}
+
+/// What could be taken back.
+fn back(run: &Run) -> String {
+    let can = crate::decide::flow::undoable(run);
+    if can.is_empty() { String::new() } else { format!(" `/dr undo` can take back: {}.", can.join(", ")) }
 }
 
 fn unknown_text(step: &Step, state: &StepRun, roster: &Roster) -> String {

@@ -1,8 +1,10 @@
 //! What people see. Takes a case and what is known; gives messages as values. One function per message,
 //! each with its snapshot.
 
+pub mod alert;
 pub mod history;
 pub mod incident;
+pub mod runbooks;
 pub mod status;
 
 use crate::model::case::{Body, Case};
@@ -58,6 +60,8 @@ pub fn card(scene: &Scene<'_>, kind: CardKind, entries: &[Entry]) -> Option<Draw
         (Body::Incident(_), CardKind::Main) => whole(incident::card(scene.case, scene.roster, scene.now)),
         (Body::Incident(_), CardKind::History) => history::chunk(entries, scene.roster),
         (Body::Check(status), CardKind::Main) => whole(status::card(status, scene)),
+        (Body::Alarm(alarm), CardKind::Main) => whole(alert::card(alarm, scene)),
+        (Body::Alarm(alarm), CardKind::History) => alert::again(alarm, entries),
         _ => None,
     }
 }

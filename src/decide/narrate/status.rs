@@ -1,15 +1,19 @@
-//! The answer to `/dr status`. Takes the detections that are back; gives the card: open incidents by
+//! The answers to `/dr status` and `/dr detect`. Takes the detections that are back; gives the card: open incidents by
 //! tier with their clocks, then every scenario with the figure that decided its light.
 
 use super::{Scene, against};
 use crate::decide::verdict::{self, Light};
 use crate::model::case::{Detection, Status};
 use crate::model::message::{Message, Part, Run};
+use crate::model::outcome::Verdict;
 use crate::model::runbook::{Detect, Scenario};
 
 /// Draws the status card.
 #[must_use]
 pub fn card(status: &Status, scene: &Scene<'_>) -> Message {
+    if status.single {
+        return single(status, scene);
+    }
     let rows: Vec<(Light, Scenario, Vec<String>)> =
         scene.catalog.shared.scenarios.iter().map(|s| row(s, status, scene)).collect();
     let of =
@@ -29,6 +33,33 @@ pub fn card(status: &Status, scene: &Scene<'_>) -> Message {
         .collect();
     let notify = if figures.is_empty() { title } else { format!("{title}. {}", figures.join(". ")) };
     Message { notify, parts }
+}
+
+/// Draws the answer to `/dr detect`: one scenario, each check with its figure.
+fn single(status: &Status, scene: &Scene<'_>) -> Message {
+    let Some((name, found)) = status.found.first_key_value() else { return Message::text("Nothing was asked.") };
+    let loaded = scene.catalog.runbooks.get(name);
+    let light = loaded.map_or(Light::CouldNotCheck, |l| verdict::light(found.as_ref(), &l.runbook.detect));
+    let scenario = loaded.map_or(name.as_str(), |l| l.runbook.title.as_str());
+    let title = format!("{} {scenario}: {}", light.sign(), light.word());
+    let mut parts = vec![Part::Title(title.clone())];
+    let checked = found.as_ref().map(|f| f.checked.as_slice()).unwrap_or_default();
+    let sign = |v: Verdict| match v {
+        Verdict::Pass => "🟢",
+        Verdict::Fail => "🔴",
+        Verdict::CouldNot => "⚫ could not check:",
+    };
+    let lines: Vec<Run> = checked.iter().map(|c| Run::Plain(format!("{} {}\n", sign(c.verdict), c.figure))).collect();
+    if !lines.is_empty() {
+        parts.push(Part::Text(lines));
+    }
+    parts.push(Part::Small(format!(
+        "Detection of {name}, asked by {} at {}.",
+        scene.roster.name(&status.by),
+        status.asked.clock()
+    )));
+    let figures = verdict::figures(checked).join("; ");
+    Message { notify: if figures.is_empty() { title } else { format!("{title}. {figures}") }, parts }
 }
 
 fn row(scenario: &Scenario, status: &Status, scene: &Scene<'_>) -> (Light, Scenario, Vec<String>) {

@@ -35,8 +35,8 @@ pub(super) struct Door<'a> {
 /// Why something did not work, by what is certain about it.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// No session was opened.
-    Unreachable(String),
+    /// No session was opened; `down` if the server is missing or refuses everybody, and not only us.
+    Unreachable { down: bool, text: String },
     /// The server answered with an error; `fatal` if it ended the session with it.
     Refused { code: String, fatal: bool, text: String },
     /// The session broke; what the server did with the last bytes is not known.
@@ -49,9 +49,23 @@ impl Fault {
     /// The reason, for people.
     pub(super) fn text(&self) -> String {
         match self {
-            Fault::Unreachable(text) | Fault::Refused { text, .. } | Fault::Lost(text) | Fault::Unfit(text) => {
+            Fault::Unreachable { text, .. } | Fault::Refused { text, .. } | Fault::Lost(text) | Fault::Unfit(text) => {
                 text.clone()
             }
+        }
+    }
+
+    /// Whether the server is to blame: not there, broke off, or turned the request away for want of means
+    /// or while starting or stopping. A wrong password, name or setting of ours is not.
+    pub(super) fn down(&self) -> bool {
+        match self {
+            Fault::Unreachable { down, .. } => *down,
+            // 57014: a statement was cancelled, by its time limit for one; the server is up.
+            Fault::Refused { code, .. } => {
+                code != "57014" && ["08", "53", "57", "58", "XX"].iter().any(|class| code.starts_with(class))
+            }
+            Fault::Lost(_) => true,
+            Fault::Unfit(_) => false,
         }
     }
 
@@ -106,6 +120,25 @@ fn plain(error: &sqlx::Error) -> String {
     }
 }
 
+/// Whether nobody serves the address. A name that does not resolve is a mistake in our configuration.
+fn absent(error: &sqlx::Error) -> bool {
+    use std::io::ErrorKind;
+    let sqlx::Error::Io(e) = error else { return false };
+    matches!(
+        e.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof
+            | ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            // The socket of a server that stopped.
+            | ErrorKind::NotFound
+    )
+}
+
 /// One line, not longer than a message takes well.
 pub(super) fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -128,14 +161,21 @@ pub(super) fn session_name(id: &str) -> String {
 impl Door<'_> {
     /// Opens a session in which no statement may take longer than `limit`.
     pub(super) async fn open(&self, id: &str, limit: Span) -> Result<PgConnection, Fault> {
-        let unreachable = |why: &str| Fault::Unreachable(format!("could not connect to {}: {why}", self.target));
-        let options: PgConnectOptions = self.url.parse().map_err(|e| unreachable(&plain(&e)))?;
+        let unreachable = |down: bool, why: &str| Fault::Unreachable {
+            down,
+            text: format!("could not connect to {}: {why}", self.target),
+        };
+        let options: PgConnectOptions = self.url.parse().map_err(|e| unreachable(false, &plain(&e)))?;
         let options = options.application_name(&session_name(id)).disable_statement_logging();
         let options = options.options(self.limits(limit));
         match timeout(CONNECT, PgConnection::connect_with(&options)).await {
             Ok(Ok(conn)) => Ok(conn),
-            Ok(Err(e)) => Err(unreachable(&Fault::from(e).text())),
-            Err(_) => Err(unreachable(&format!("no answer within {} s", CONNECT.as_secs()))),
+            Ok(Err(e)) => {
+                let absent = absent(&e);
+                let fault = Fault::from(e);
+                Err(unreachable(absent || matches!(fault, Fault::Refused { .. }) && fault.down(), &fault.text()))
+            }
+            Err(_) => Err(unreachable(true, &format!("no answer within {} s", CONNECT.as_secs()))),
         }
     }
 

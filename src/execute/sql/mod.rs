@@ -132,6 +132,7 @@ impl Sql {
 
     async fn check_once(&self, q: &Question) -> Checked {
         let (verdict, figure) = match self.observe(q, false).await {
+            Err(fault) if q.expect.reachable && fault.down() => (Verdict::Fail, fault.text()),
             Err(fault) => (Verdict::CouldNot, fault.text()),
             Ok((rows, _)) => match q.expect.holds(&rows) {
                 Err(why) => (Verdict::CouldNot, why),
@@ -163,7 +164,7 @@ impl Sql {
                 None => Ended::Done { rows },
                 Some(why) => Ended::Failed { why },
             },
-            Err(Fault::Unreachable(why) | Fault::Unfit(why)) => Ended::NotStarted { why },
+            Err(Fault::Unreachable { text: why, .. } | Fault::Unfit(why)) => Ended::NotStarted { why },
             // It could only read, so nothing remained, whatever became of it.
             Err(Fault::Refused { text: why, .. } | Fault::Lost(why)) => Ended::Failed { why },
         }

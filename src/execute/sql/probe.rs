@@ -58,7 +58,7 @@ async fn ask(sql: &Sql, door: &Door<'_>, p: &Probe, q: &Question) -> Result<Know
     if !left.await.map_err(|f: Fault| f.text())? {
         return Ok((None, still_working(p)));
     }
-    if q.expect.is_empty() {
+    if q.expect.ignores_rows() {
         return Ok((None, "the probe expects nothing, so it can tell nothing".to_owned()));
     }
     let (rows, _) = sql.observe(q, false).await.map_err(|f| f.text())?;

@@ -98,12 +98,15 @@ impl SlackClient {
         self
     }
 
-    /// Posts `payload` (`text` and `blocks`) with the marker in its metadata; gives the message's `ts`.
+    /// Posts `payload` (`text` and `blocks`, and `reply_broadcast` to show an answer in the channel too) with the marker in its metadata; gives the message's `ts`.
     pub async fn post(&self, channel: &str, thread: Option<&str>, marker: &str, payload: &Value) -> Sent<String> {
         let mut body = spoken(payload);
         body.insert("channel".into(), channel.into());
         if let Some(thread) = thread {
             body.insert("thread_ts".into(), thread.into());
+            if payload["reply_broadcast"] == true {
+                body.insert("reply_broadcast".into(), true.into());
+            }
         }
         body.insert("metadata".into(), json!({"event_type": EVENT_TYPE, "event_payload": {"key": marker}}));
         body.insert("unfurl_links".into(), false.into());
@@ -125,10 +128,15 @@ impl SlackClient {
         self.call("chat.update", body).await.unit()
     }
 
-    /// Shows `payload` to one user in a channel; Slack does not promise that it is seen.
-    pub async fn ephemeral(&self, channel: &str, user: &str, payload: &Value) -> Sent<()> {
+    /// Shows `payload` to one user in a channel, or in a thread of it; Slack does not promise that it is
+    /// seen, and in a thread without replies it is not.
+    pub async fn ephemeral(&self, place: (&str, Option<&str>), user: &str, payload: &Value) -> Sent<()> {
+        let (channel, thread) = place;
         let mut body = spoken(payload);
         body.insert("channel".into(), channel.into());
+        if let Some(thread) = thread {
+            body.insert("thread_ts".into(), thread.into());
+        }
         body.insert("user".into(), user.into());
         self.call("chat.postEphemeral", body).await.unit()
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Page;
-use crate::practice::slack::{Answer, buttons};
+use crate::practice::slack::{Answer, buttons, escaped};
 
 /// How long Slack waits for an app.
 const SLACK_WAITS: Duration = Duration::from_secs(3);
@@ -27,6 +27,9 @@ pub(super) struct Line {
     #[serde(rename = "as")]
     actor: String,
     channel: String,
+    /// The message under which it was typed, if it was.
+    #[serde(default)]
+    thread: Option<String>,
     text: String,
 }
 
@@ -106,16 +109,22 @@ pub(super) async fn slash(State(page): State<Arc<Page>>, Json(line): Json<Line>)
     }
 }
 
-/// `POST /page/say`: words without a command.
+/// `POST /page/say`: words without a command, or to drbot when they begin with its name.
 pub(super) async fn say(State(page): State<Arc<Page>>, Json(line): Json<Line>) -> Said {
     let me = page.persona(&line.actor)?;
     page.known(&line.channel)?;
     if line.text.trim().is_empty() {
         return Err(refuse("an empty line says nothing"));
     }
-    // Slack escapes what people type.
-    let text = line.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    page.slack.say(&me.user, &line.channel, &text).map_err(|e| refuse(&e.to_string()))?;
+    let place = (line.channel.as_str(), line.thread.as_deref());
+    let Some(text) = to_bot(&line.text) else {
+        page.slack.say_in(&me.user, place, &escaped(&line.text)).map_err(|e| refuse(&e.to_string()))?;
+        return fine();
+    };
+    let mention = page.slack.mentioned(&me.user, place, &escaped(text.trim())).map_err(|e| refuse(&e.to_string()))?;
+    // The message stands whatever becomes of its event, so nobody waits for that.
+    let slack = Arc::clone(&page.slack);
+    tokio::spawn(async move { slack.bring(&mention.event).await });
     fine()
 }
 
@@ -173,6 +182,12 @@ pub(super) async fn submit(State(page): State<Arc<Page>>, Json(sent): Json<Sent>
 pub(super) async fn close(State(page): State<Arc<Page>>, Json(closed): Json<Closed>) -> Said {
     let me = page.persona(&closed.actor)?;
     if page.slack.close(&me.user.user, &closed.view) { fine() } else { Err(refuse("no such modal is open")) }
+}
+
+/// What is said to drbot, if the line begins with its name.
+fn to_bot(text: &str) -> Option<&str> {
+    let rest = text.trim_start().strip_prefix("@drbot")?;
+    (rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || matches!(c, ':' | ','))).then_some(rest)
 }
 
 impl Page {

@@ -45,12 +45,15 @@ export function markRead(key, ts) {
 }
 
 const roots = (channel) => channel.messages.filter((m) => !m.thread);
-export const replies = (channel, ts) => channel.messages.filter((m) => m.thread === ts);
+const privates = (channel, thread) => channel.privates.filter((p) => (p.thread ?? null) === thread)
+  .map((p) => ({ ...p, own: true, app: true, name: "drbot", user: "drbot", edits: 0 }));
+export const replies = (channel, ts) => [...channel.messages.filter((m) => m.thread === ts), ...privates(channel, ts)]
+  .sort((a, b) => (a.ts < b.ts ? -1 : 1));
 
 function unread(channel, person) {
   const since = mark(person.user, channel.id);
   const fresh = roots(channel).filter((m) => m.ts > since && m.user !== person.user).length;
-  return fresh + person.privates.filter((p) => p.channel === channel.id && p.ts > since).length;
+  return fresh + person.privates.filter((p) => p.channel === channel.id && !p.thread && p.ts > since).length;
 }
 
 export const unreadReplies = (channel, ts) =>
@@ -111,8 +114,7 @@ function drawMessages() {
   const channel = current();
   const list = $("messages");
   const bottom = atBottom || list.dataset.channel !== channel.id + app.me;
-  const own = channel.privates.map((p) => ({ ...p, own: true, app: true, name: "drbot", user: "drbot", edits: 0 }));
-  const all = [...roots(channel), ...own].sort((a, b) => (a.ts < b.ts ? -1 : 1));
+  const all = [...roots(channel), ...privates(channel, null)].sort((a, b) => (a.ts < b.ts ? -1 : 1));
   const items = all.map((m) => ({
     key: m.ts, make: () => message(channel, m),
     content: [m, app.errors.get(m.ts), m.own ? 0 : replies(channel, m.ts).length, m.own ? 0 : unreadReplies(channel, m.ts)],
@@ -253,9 +255,10 @@ async function submit(view, form) {
   }
 }
 
-async function typed(event) {
+// Takes what was typed into a box, in the channel or in a thread of it, and empties the box once it is sent.
+export async function typed(event, box, thread = null) {
   event.preventDefault();
-  const text = $("text").value.trim();
+  const text = box.value.trim();
   if (!text) return;
   const command = /^\/dr(?:\s+([\s\S]*))?$/.exec(text);
   const to = { as: app.me, channel: current().id };
@@ -263,13 +266,17 @@ async function typed(event) {
     notice(`${text.split(/\s/)[0]} is not a valid command. Messages that start with "/" are taken as commands.`);
     return;
   }
+  if (command && thread) {
+    notice("/dr is not supported in threads. Sorry! Write @drbot and the command instead.");
+    return;
+  }
   notice("");
-  $("text").value = "";
+  box.value = "";
   hints();
-  const answer = command ? await send("/page/slash", { ...to, text: command[1] ?? "" }) : await send("/page/say", { ...to, text });
+  const answer = command ? await send("/page/slash", { ...to, text: command[1] ?? "" }) : await send("/page/say", { ...to, thread, text });
   if (!answer.ok) {
     notice(told(answer));
-    if (!$("text").value) $("text").value = text;
+    if (!box.value) box.value = text;
   }
 }
 
@@ -320,7 +327,7 @@ function listen() {
   });
 }
 
-$("compose").addEventListener("submit", typed);
+$("compose").addEventListener("submit", (event) => typed(event, $("text")));
 $("text").addEventListener("input", hints);
 $("text").addEventListener("keydown", (event) => {
   if (event.key === "Escape") $("hints").hidden = true;

@@ -1,6 +1,6 @@
 // The side panel: a thread, the faults of the practice Slack, or what can be broken in the demonstration.
 
-import { app, current, draw, markRead, message, notice, patch, replies, send } from "/app.js";
+import { app, current, draw, markRead, message, notice, patch, replies, send, typed } from "/app.js";
 import { el } from "/blocks.js";
 
 const $ = (id) => document.getElementById(id);
@@ -44,13 +44,20 @@ function thread() {
   const all = [root, ...replies(channel, root.ts)];
   const list = $("side-body");
   const bottom = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-  patch(list, all.map((m) => ({
+  const answer = { key: "answer", content: root.ts, make: () => answerBox(root.ts) };
+  patch(list, [...all.map((m) => ({
     key: m.ts, content: [m, app.errors.get(m.ts)], make: () => message(channel, m, { inThread: true }),
-  })));
+  })), answer]);
   if (bottom) list.scrollTop = list.scrollHeight;
   const key = `${channel.id}/${root.ts}`;
   const last = all.length > 1 ? all.at(-1).ts : null;
   if (last && !document.hidden) { markRead(key, last); }
+}
+
+function answerBox(ts) {
+  const box = el("input", { id: "answer", "aria-label": "Reply", placeholder: "Reply, or @drbot …", spellcheck: "false", autocomplete: "off" });
+  return el("form", { class: "answer", on: { submit: (event) => typed(event, box, ts) } }, box,
+    el("button", { class: "act primary", type: "submit" }, "Send"));
 }
 
 // --- faults ---

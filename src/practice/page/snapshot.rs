@@ -61,7 +61,7 @@ impl Page {
         let privates: Vec<Value> = own
             .iter()
             .filter(|p| p.channel == id)
-            .map(|p| json!({"ts": p.ts, "text": p.text, "blocks": p.blocks}))
+            .map(|p| json!({"ts": p.ts, "thread": p.thread, "text": p.text, "blocks": p.blocks}))
             .collect();
         json!({"id": id, "name": channel.name, "messages": messages, "privates": privates})
     }
@@ -69,9 +69,11 @@ impl Page {
     fn message(&self, message: &Message) -> Value {
         let person = self.people.iter().find(|p| p.user.user == message.user);
         let name = if message.bot.is_some() { "drbot" } else { person.map_or(message.user.as_str(), |p| &p.name) };
+        let bot = self.slack.bot_user();
+        let text = message.text.replace(&format!("<@{bot}>"), &format!("<@{bot}|@drbot>"));
         json!({
             "ts": message.ts, "thread": message.thread_ts, "name": name, "app": message.bot.is_some(),
-            "text": message.text, "blocks": message.blocks, "edits": message.edits.len(), "user": message.user,
+            "text": text, "blocks": message.blocks, "edits": message.edits.len(), "user": message.user,
         })
     }
 }
@@ -80,7 +82,7 @@ fn person(persona: &Persona, privates: &[Private]) -> Value {
     let theirs: Vec<Value> = privates
         .iter()
         .filter(|p| p.user == persona.user.user)
-        .map(|p| json!({"channel": p.channel, "ts": p.ts}))
+        .map(|p| json!({"channel": p.channel, "ts": p.ts, "thread": p.thread}))
         .collect();
     json!({"user": persona.user.user, "name": persona.name, "roles": persona.roles, "privates": theirs})
 }

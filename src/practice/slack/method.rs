@@ -30,6 +30,7 @@ const POST: Method = Method {
         ("text", Kind::Text, true),
         ("blocks", Kind::List, false),
         ("thread_ts", Kind::Text, false),
+        ("reply_broadcast", Kind::Flag, false),
         ("metadata", Kind::Object, false),
         ("unfurl_links", Kind::Flag, false),
         ("unfurl_media", Kind::Flag, false),
@@ -51,6 +52,7 @@ const EPHEMERAL: Method = Method {
     params: &[
         ("channel", Kind::Text, true),
         ("user", Kind::Text, true),
+        ("thread_ts", Kind::Text, false),
         ("text", Kind::Text, true),
         ("blocks", Kind::List, false),
         ("link_names", Kind::Flag, false),

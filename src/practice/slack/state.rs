@@ -41,6 +41,8 @@ pub struct Private {
     pub ts: String,
     pub text: String,
     pub blocks: Vec<Value>,
+    /// The message in whose thread it shows.
+    pub thread: Option<String>,
     /// `chat.postEphemeral`, `response_url` or `answer`.
     pub via: String,
 }
@@ -204,21 +206,25 @@ impl State {
         }
     }
 
-    /// A message of a person.
-    pub fn say(&mut self, user: &str, channel: &str, text: &str, now: Millis) -> Result<String, Slip> {
-        let draft = Draft { text: text.to_owned(), ..Draft::default() };
+    /// A message of a person, in a channel or in a thread of it.
+    pub fn say(&mut self, user: &str, place: (&str, Option<&str>), text: &str, now: Millis) -> Result<String, Slip> {
+        let (channel, thread) = place;
+        self.root(channel, thread)?;
+        let draft = Draft { thread: thread.map(str::to_owned), text: text.to_owned(), ..Draft::default() };
         self.add((user.to_owned(), None), channel, draft, now)
+    }
+
+    /// A thread hangs under a message of its channel.
+    fn root(&self, channel: &str, thread: Option<&str>) -> Result<(), Slip> {
+        let found = self.channels.get(channel).ok_or_else(|| Slip::new("channel_not_found"))?;
+        let root = |ts: &str| found.messages.iter().any(|m| m.ts == ts && m.thread_ts.is_none() && !m.deleted);
+        if thread.is_none_or(root) { Ok(()) } else { Err(Slip::new("thread_not_found")) }
     }
 
     /// `chat.postMessage`.
     pub fn post(&mut self, channel: &str, draft: Draft, now: Millis) -> Result<String, Slip> {
         check::message(&draft.text, &draft.blocks)?;
-        let found = self.channels.get(channel).ok_or_else(|| Slip::new("channel_not_found"))?;
-        if let Some(thread) = &draft.thread
-            && !found.messages.iter().any(|m| m.ts == *thread && m.thread_ts.is_none() && !m.deleted)
-        {
-            return Err(Slip::new("thread_not_found"));
-        }
+        self.root(channel, draft.thread.as_deref())?;
         let from = (self.setup.bot_user.clone(), Some(self.setup.bot.clone()));
         self.add(from, channel, draft, now)
     }
@@ -281,6 +287,10 @@ impl State {
         if !found.members.contains(to.1) {
             return Err(Slip::new("user_not_in_channel"));
         }
+        if draft.thread.is_some() && !found.messages.iter().any(|m| m.thread_ts == draft.thread && !m.deleted) {
+            let what = format!("an ephemeral message in a thread without replies, which nobody sees: {}", draft.text);
+            self.violations.push(what);
+        }
         let mut blocks = draft.blocks;
         self.label(&mut blocks);
         let ts = self.ts(now);
@@ -290,6 +300,7 @@ impl State {
             ts: ts.clone(),
             text: draft.text,
             blocks,
+            thread: draft.thread,
             via: via.to_owned(),
         });
         Ok(ts)

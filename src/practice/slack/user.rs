@@ -17,12 +17,14 @@ use crate::model::time::Millis;
 
 /// Slack shows an error after 3 s; the practice Slack waits longer to see what would have come.
 const PATIENCE: Duration = Duration::from_secs(15);
+const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Which of the bot's two addresses a request goes to.
+/// Which of the bot's addresses a request goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
     Commands,
     Interactions,
+    Events,
 }
 
 /// A signed request; change a field to forge one.
@@ -32,6 +34,8 @@ pub struct Signed {
     pub timestamp: String,
     pub signature: String,
     pub body: String,
+    /// Which repetition of an event this is, from 1; 0 is the first delivery.
+    pub retry: u32,
 }
 
 /// What the bot answered; status 0 means no answer at all.
@@ -158,7 +162,7 @@ impl Practice {
         let secret = self.inner.state().setup.signing_secret.clone();
         let timestamp = at.0.div_euclid(1000).to_string();
         let signature = signature(&secret, &timestamp, &body);
-        Signed { door, timestamp, signature, body }
+        Signed { door, timestamp, signature, body, retry: 0 }
     }
 
     /// Sends a request as it is; again and again if wanted.
@@ -171,6 +175,7 @@ impl Practice {
         let latency = begun.elapsed();
         let kind = match signed.door {
             Door::Commands => "slash",
+            Door::Events => "event",
             Door::Interactions if signed.body.contains("%22type%22%3A%22view_submission%22") => "submit",
             Door::Interactions => "click",
         };
@@ -182,16 +187,23 @@ impl Practice {
     async fn deliver(&self, signed: &Signed) -> Result<(u16, String)> {
         let doors = self.doors.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let (commands, interactions) = doors.context("the practice Slack does not know where the bot is")?;
-        let url = if signed.door == Door::Commands { commands } else { interactions };
-        let request = self
+        let (url, kind) = match signed.door {
+            Door::Commands => (commands, FORM),
+            Door::Interactions => (interactions, FORM),
+            Door::Events => (commands.join("events")?, "application/json"),
+        };
+        let mut request = self
             .http
             .post(url)
             .timeout(PATIENCE)
-            .header("content-type", "application/x-www-form-urlencoded")
+            .header("content-type", kind)
             .header("user-agent", "Slackbot 1.0 (+https://api.slack.com/robots)")
             .header("x-slack-request-timestamp", &signed.timestamp)
             .header("x-slack-signature", &signed.signature)
             .body(signed.body.clone());
+        if signed.retry > 0 {
+            request = request.header("x-slack-retry-num", signed.retry).header("x-slack-retry-reason", "http_error");
+        }
         let response = request.send().await?;
         let status = response.status().as_u16();
         Ok((status, response.text().await?))

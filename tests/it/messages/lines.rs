@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use drbot::model::alert::{Alert, Origin, Round};
 use drbot::model::approval::{Action, Approval, ApprovalId, Policy, Standing, TargetIdentity};
 use drbot::model::ask::Deed;
 use drbot::model::effect::CardKind;
 use drbot::model::event::{Declared, Event, StepEnd};
 use drbot::model::expect::Rows;
-use drbot::model::id::ButtonId;
+use drbot::model::id::{ButtonId, CaseId};
 use drbot::model::inbound::FormPurpose;
 use drbot::model::outcome::{Checked, Verdict};
 use drbot::model::person::PersonId;
@@ -18,7 +19,7 @@ use drbot::model::time::{Millis, Span};
 use crate::properties::setting::catalog;
 
 /// How many kinds there are.
-pub const KINDS: usize = 32;
+pub const KINDS: usize = 45;
 
 /// The place of a kind in the list: a new kind does not compile until it has one, and a sample.
 pub fn place(event: &Event) -> usize {
@@ -55,6 +56,19 @@ pub fn place(event: &Event) -> usize {
         Event::SettleClaimed { .. } => 29,
         Event::PersonAsked { .. } => 30,
         Event::PersonDid { .. } => 31,
+        Event::AlarmOpened { .. } => 32,
+        Event::Alerted { .. } => 33,
+        Event::AlarmAcked { .. } => 34,
+        Event::AlarmOpening { .. } => 35,
+        Event::AlarmLinked { .. } => 36,
+        Event::AlertJoined { .. } => 37,
+        Event::WaitBegan { .. } => 38,
+        Event::WaitOver { .. } => 39,
+        Event::ChoiceAsked { .. } => 40,
+        Event::Chosen { .. } => 41,
+        Event::RunAborted { .. } => 42,
+        Event::RunHandedOver { .. } => 43,
+        Event::UndoAsked { .. } => 44,
     }
 }
 
@@ -102,6 +116,7 @@ fn approval(n: usize) -> Approval {
 /// All of them.
 pub fn samples() -> Vec<Event> {
     let mut all = of_cases();
+    all.extend(of_alerts());
     all.extend(of_runs());
     all.extend(of_approvals());
     all.extend(of_steps());
@@ -118,6 +133,7 @@ fn of_cases() -> Vec<Event> {
         by: by("alice"),
         channel: "C1".into(),
         began: Millis(1_790_000_000_000),
+        origin: None,
     };
     let checked = vec![Checked {
         id: "n".into(),
@@ -126,8 +142,9 @@ fn of_cases() -> Vec<Event> {
         evidence: false,
     }];
     vec![
-        Event::Declared(declared),
-        Event::StatusAsked { by: by("alice"), channel: "C1".into(), scenarios: vec![] },
+        Event::Declared(declared.clone()),
+        Event::Declared(Declared { origin: Some(origin()), ..declared }),
+        Event::StatusAsked { by: by("alice"), channel: "C1".into(), scenarios: vec![], single: false, thread: None },
         Event::WatchOpened { runbook: "cancel".into() },
         Event::ControlOpened,
         Event::Refused { who: "T1/U9".into(), what: "Status".into(), why: "not in the roster".into() },
@@ -136,6 +153,30 @@ fn of_cases() -> Vec<Event> {
         Event::CardFailed { card: CardKind::Main, why: "archived".into() },
         Event::FormOpened { token: button(), purpose: FormPurpose::Deny(id()), person: by("bob") },
         Event::Detected { runbook: "cancel".into(), checked, streak: 1, since: None },
+    ]
+}
+
+fn origin() -> Origin {
+    Origin { case: CaseId("alert-1f2e3d4c5b6a7980".into()), round: 1, title: "PostgresSlow".into() }
+}
+
+fn of_alerts() -> Vec<Event> {
+    let alert = |firing| Alert {
+        fingerprint: "f1".into(),
+        firing,
+        summary: "slow".into(),
+        starts: Millis(1_790_000_000_000),
+        ends: None,
+    };
+    let round = Round { scenario: None, ack: button(), open: button(), incident: None };
+    vec![
+        Event::AlarmOpened { source: "alertmanager".into(), title: "PostgresSlow".into(), channel: "C1".into() },
+        Event::Alerted { alerts: vec![alert(true), alert(false)], truncated: 0, round: Some(round) },
+        Event::Alerted { alerts: vec![alert(false), alert(false)], truncated: 3, round: None },
+        Event::AlarmAcked { by: by("alice") },
+        Event::AlarmOpening { by: by("alice") },
+        Event::AlarmLinked { number: 7 },
+        Event::AlertJoined { origin: origin(), by: by("alice") },
     ]
 }
 
@@ -191,5 +232,13 @@ fn of_steps() -> Vec<Event> {
         Event::PersonAsked { step: "call".into(), done: button(), cannot: button() },
         Event::PersonDid { step: "call".into(), by: by("bob"), evidence: "ticket 4711".into(), done: true },
         Event::PersonDid { step: "call".into(), by: by("bob"), evidence: "nobody answers".into(), done: false },
+        Event::WaitBegan { step: "calm".into(), until: Millis(1_790_000_000_000) },
+        Event::WaitOver { step: "calm".into(), ok: true, figures: vec!["0 left".into()] },
+        Event::WaitOver { step: "calm".into(), ok: false, figures: vec!["3 left".into()] },
+        Event::ChoiceAsked { step: "way".into(), buttons: vec![button()] },
+        Event::Chosen { step: "way".into(), by: by("bob"), label: "Restore from the backup".into() },
+        Event::RunAborted { by: by("bob"), why: "another way was found".into() },
+        Event::RunHandedOver { to: "repair".into() },
+        Event::UndoAsked { step: step(), by: by("bob") },
     ]
 }

@@ -31,7 +31,7 @@ pub fn look(engine: &mut Engine, id: &CaseId) -> Result<(), String> {
         }
         shown.extend(buttons(&drawn.message));
     }
-    if stream.case.incident().is_some() { press(engine, id, &shown) } else { Ok(()) }
+    if stream.case.incident().is_some() || stream.case.alarm().is_some() { press(engine, id, &shown) } else { Ok(()) }
 }
 
 pub fn buttons(message: &Message) -> Vec<ButtonId> {
@@ -57,7 +57,7 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
         let button = ButtonId(handle);
         let mut works = false;
         for voice in 0..VOICES.len() / 2 {
-            let place = Place { channel: channel.clone(), reply: None };
+            let place = Place { channel: channel.clone(), ..Place::default() };
             let click = Click {
                 by: speaker(voice),
                 place,
@@ -66,7 +66,16 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
                 trigger: "t".into(),
             };
             let (decision, _) = engine.decided(&Input::Clicked(click))?;
-            works |= decision.events.iter().any(|e| matches!(e, Event::Voted { .. } | Event::FormOpened { .. }));
+            works |= decision.events.iter().any(|e| {
+                matches!(
+                    e,
+                    Event::Voted { .. }
+                        | Event::FormOpened { .. }
+                        | Event::Chosen { .. }
+                        | Event::AlarmAcked { .. }
+                        | Event::AlarmOpening { .. }
+                )
+            });
         }
         let on_card = shown.contains(&button);
         // Other rules void what is open at the first click, and when all who may have agreed nobody is left.

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use drbot::decide::decide;
 use drbot::decide::route::{Route, route, wants_history};
 use drbot::model::case::{Body, Case};
-use drbot::model::effect::{Act, Effect, Job};
+use drbot::model::effect::{Act, CardKind, Effect, Job};
 use drbot::model::event::{Entry, Event};
 use drbot::model::id::{ButtonId, CaseId, EffectKey, Ids};
 use drbot::model::inbound::Input;
 use drbot::model::person::Roster;
 use drbot::model::runbook::Catalog;
 use drbot::model::time::Millis;
-use drbot::model::world::{Decision, Guard, Open, World};
+use drbot::model::world::{Decision, Guard, Open, Ringing, World};
 
 use super::judge::Judge;
 use super::setting;
@@ -189,6 +189,13 @@ impl Engine {
     }
 
     fn summarise(&mut self, id: &CaseId) {
+        if let Some(alarm) = self.cases.get(id).and_then(|s| s.case.alarm()) {
+            let (title, channel, acked) = (alarm.title.clone(), alarm.channel.clone(), alarm.acked.is_some());
+            match alarm.firing() {
+                0 => self.world.ringing.remove(id),
+                _ => self.world.ringing.insert(id.clone(), Ringing { title, channel, acked }),
+            };
+        }
         let Some(Body::Incident(incident)) = self.cases.get(id).map(|s| &s.case.body) else { return };
         let d = &incident.declared;
         let open = Open {
@@ -201,6 +208,8 @@ impl Engine {
             began: d.began,
             rto: d.objectives.rto,
             recovered: incident.recovered,
+            card: self.cases[id].case.cards.get(&CardKind::Main).map(|c| c.ts.clone()),
+            origins: incident.origins.clone(),
         };
         self.world.last_number = self.world.last_number.max(open.number);
         self.world.open.insert(id.clone(), open);

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use drbot::model::alert::Origin;
 use drbot::model::approval::{Approval, ApprovalId, Policy};
 use drbot::model::command::{Asked, Command};
-use drbot::model::effect::Act;
-use drbot::model::event::Event;
+use drbot::model::effect::{Act, CardKind};
+use drbot::model::event::{Declared, Event};
 use drbot::model::id::{CaseId, EffectKey};
-use drbot::model::inbound::Input;
+use drbot::model::inbound::{Input, Place};
 use drbot::model::message::Reply;
 use drbot::model::outcome::Outcome;
 use drbot::model::person::{PersonId, Speaker};
@@ -44,6 +45,7 @@ struct Track {
 pub struct Judge {
     approvals: BTreeMap<ApprovalId, Track>,
     claims: BTreeMap<CaseId, BTreeMap<PersonId, bool>>,
+    origins: BTreeMap<(CaseId, u32), CaseId>,
 }
 
 type Verdict = Result<(), String>;
@@ -65,10 +67,27 @@ fn run_of<'a>(engine: &'a Engine, id: &CaseId) -> Option<&'a Run> {
     engine.cases.get(id)?.case.incident()?.run.as_ref()
 }
 
+/// What is said in the thread of one incident's card, and names no other, is about that incident.
+fn meant(engine: &Engine, id: &CaseId, event: &Event, input: &Input) -> Verdict {
+    let Input::Said { place: Place { channel, thread: Some(thread), .. }, said: Ok(asked), .. } = input else {
+        return Ok(());
+    };
+    if asked.incident.is_some() || !matches!(event, Event::Noted { .. } | Event::RunStarted { .. }) {
+        return Ok(());
+    }
+    let card = |case: &drbot::model::case::Case| case.cards.get(&CardKind::Main).map(|c| c.ts.clone());
+    let fits = |case: &drbot::model::case::Case| {
+        card(case).as_ref() == Some(thread) && case.incident().is_some_and(|i| i.declared.channel == *channel)
+    };
+    let all: Vec<&CaseId> = engine.cases.iter().filter(|(_, s)| fits(&s.case)).map(|(id, _)| id).collect();
+    must(all.is_empty() || all.contains(&id), "said in the thread of another incident")
+}
+
 impl Judge {
     /// Before an event of a decision is applied.
     pub fn event(&mut self, engine: &Engine, id: &CaseId, event: &Event, input: &Input) -> Verdict {
         self.unknown(engine, id, event, input)?;
+        meant(engine, id, event, input)?;
         match event {
             Event::ApprovalAsked { approval } => self.asked(id, approval),
             Event::Voted { approval, by } => self.voted(engine, approval, by, input),
@@ -79,9 +98,31 @@ impl Judge {
                 track.at = At::Closed;
                 Ok(())
             }
+            Event::Declared(declared) => self.declared(id, declared),
+            Event::AlarmAcked { by } | Event::AlarmOpening { by } => {
+                let person =
+                    speaks(input).and_then(|s| engine.roster.person(s)).ok_or("done for an alert by nobody")?;
+                must(person.id == *by, "done for an alert by somebody who did not speak")
+            }
+            Event::AlarmLinked { number } => {
+                let round = engine.cases.get(id).and_then(|s| s.case.alarm()).map(|a| a.rounds).unwrap_or_default();
+                let ours = |o: &Origin| o.case == *id && o.round <= round;
+                let open = engine.world.open.get(&CaseId::incident(*number));
+                must(
+                    open.is_some_and(|o| o.origins.iter().any(ours)),
+                    "linked to an incident that does not know the alert",
+                )
+            }
             Event::StepStarted { step, digest, .. } => self.started(engine, (id, step), digest, input),
             _ => Ok(()),
         }
+    }
+
+    /// One firing of one alert opens one incident, whatever is repeated.
+    fn declared(&mut self, id: &CaseId, declared: &Declared) -> Verdict {
+        let Some(origin) = &declared.origin else { return Ok(()) };
+        let first = self.origins.insert((origin.case.clone(), origin.round), id.clone()).is_none();
+        must(first, "a second incident for one firing of one alert")
     }
 
     fn asked(&mut self, id: &CaseId, approval: &Approval) -> Verdict {
@@ -169,6 +210,7 @@ impl Judge {
             | Event::CardFailed { .. }
             | Event::FormOpened { .. }
             | Event::VoteRefused { .. }
+            | Event::AlertJoined { .. }
             | Event::Refused { .. } => Ok(()),
             other => Err(format!("{} while a step is unknown", other.kind())),
         }
@@ -201,6 +243,7 @@ impl Judge {
             must(!message.notify.contains("a state it does not know"), &message.notify)?;
         }
         self.answered(input, decision)?;
+        diagnosed(engine, decision)?;
         self.allowed(engine, input, decision)?;
         locks(engine)
     }
@@ -213,7 +256,14 @@ impl Judge {
                 .iter()
                 .any(|e| matches!(&e.act, Act::Tell { to, message, .. } if to == who && !message.notify.is_empty()))
         };
+        let posted = |place: &Place| {
+            let here = |a: &Act| matches!(a, Act::Tell { channel, thread, .. } if *channel == place.channel && *thread == place.thread);
+            decision.effects.iter().filter(|e| here(&e.act)).count() == 1
+        };
         let holds = match (input, &decision.reply) {
+            (Input::Said { by, place, .. }, reply) if place.mention => {
+                *reply == Some(Reply::Nothing) && told(by) && posted(place)
+            }
             (Input::Said { .. }, Some(Reply::Private(m))) => !m.notify.is_empty() && !m.parts.is_empty(),
             (Input::Filled(_), Some(Reply::FormError(text))) => !text.is_empty(),
             (Input::Filled(form), _) => told(&form.by),
@@ -237,6 +287,20 @@ impl Judge {
         let reads = matches!(work, Some(Work::Sql(w)) if w.effect == EffectClass::Observe);
         must(reads, "leave to start a change a second time")
     }
+}
+
+/// A group that begins to fire is checked by its scenario, if one names it; nothing else is started by it.
+fn diagnosed(engine: &Engine, decision: &Decision) -> Verdict {
+    for event in &decision.events {
+        let Event::Alerted { round, .. } = event else { continue };
+        let scenario = round.as_ref().and_then(|r| r.scenario.as_ref());
+        let wanted = scenario.filter(|s| engine.catalog().runbooks.contains_key(*s));
+        let acts: Vec<&Act> = decision.effects.iter().map(|e| &e.act).collect();
+        let checks = acts.iter().filter(|a| matches!(a, Act::Check(_))).count();
+        must(checks == usize::from(wanted.is_some()), "an alert that begins to fire is checked once")?;
+        must(acts.iter().all(|a| matches!(a, Act::Check(_) | Act::Render(_))), "an alert started something")?;
+    }
+    Ok(())
 }
 
 /// The lock of a runbook is held exactly by the incident in which it goes on or may have happened.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use drbot::model::alert::{Alarm, Alert, AlertGroup, Arrived, Opening};
 use drbot::model::approval::TargetIdentity;
 use drbot::model::command::{Asked, Command};
 use drbot::model::effect::{Act, CardKind};
@@ -11,12 +12,12 @@ use drbot::model::id::{ButtonId, CaseId, EffectKey};
 use drbot::model::inbound::{Click, Form, Input, Place};
 use drbot::model::outcome::{Checked, Ended, Outcome, Verdict};
 use drbot::model::run::{Phase, RunState};
-use drbot::model::time::Span;
+use drbot::model::time::{Millis, Span};
 
 use super::engine::{Engine, Held};
 use super::setting::{foreign, speaker};
 
-const NAMES: [&str; 6] = ["quick", "cancel", "repair", "hands", "S2", "unheard of"];
+const NAMES: [&str; 7] = ["ways", "quick", "cancel", "repair", "hands", "S2", "unheard of"];
 const STEPS: [&str; 6] = ["look", "cancel", "repair", "call", "blind", "nonsense"];
 
 /// The digits of one number: what kind of move, and three choices inside it.
@@ -49,9 +50,10 @@ impl Roll {
 pub fn input(engine: &Engine, roll: Roll) -> Input {
     match roll.kind {
         0..=44 => work(engine, roll).unwrap_or_else(|| people(engine, roll)),
-        45..=79 => people(engine, roll),
-        80..=87 => chatter(engine, roll),
-        88..=92 => press(engine, roll),
+        45..=74 => people(engine, roll),
+        75..=79 => alarms(engine, roll),
+        80..=88 => chatter(engine, roll),
+        89..=92 => press(engine, roll),
         _ => odd(engine, roll),
     }
 }
@@ -62,7 +64,7 @@ fn pick<T>(list: &[T], at: usize) -> Option<&T> {
 
 /// One effect gets its outcome, those of runs before others.
 fn work(engine: &Engine, roll: Roll) -> Option<Input> {
-    let steps = ["start/", "preview/", "verify/", "probe/", "proof/"];
+    let steps = ["start/", "preview/", "verify/", "probe/", "proof/", "wait/", "open/"];
     let of_run = |k: &EffectKey| steps.iter().any(|p| k.0.starts_with(p));
     let (runs, others): (Vec<_>, Vec<_>) = engine.effects.iter().partition(|(k, _)| of_run(k));
     let list = if runs.is_empty() || roll.a.is_multiple_of(5) && !others.is_empty() { others } else { runs };
@@ -105,9 +107,58 @@ fn outcome(engine: &Engine, key: &EffectKey, held: &Held, luck: usize) -> Input 
             more: luck % 16 == 1,
         },
         Act::Tell { .. } | Act::Ask { .. } => Outcome::Told,
+        Act::Open(opening) => match opened(engine, opening) {
+            Some(number) if luck % 4 != 3 => Outcome::Opened { number },
+            _ => return Input::Opening((**opening).clone()),
+        },
         Act::Timer => return Input::Due { case, effect, generation },
     };
     Input::Came { case, effect, generation, outcome }
+}
+
+/// The number of the incident that knows this opening.
+fn opened(engine: &Engine, opening: &Opening) -> Option<u64> {
+    engine.world.open.values().find(|o| o.origins.contains(&opening.origin)).map(|o| o.number)
+}
+
+/// Monitoring speaks, or somebody answers it.
+fn alarms(engine: &Engine, roll: Roll) -> Input {
+    let Roll { b, c, .. } = roll;
+    let known: Vec<(&CaseId, &Alarm)> =
+        engine.cases.iter().filter_map(|(id, s)| s.case.alarm().map(|alarm| (id, alarm))).collect();
+    let live = |b: &(&CaseId, &Alarm)| b.1.firing() > 0 && b.1.round.is_some();
+    let live: Vec<_> = known.into_iter().filter(live).collect();
+    match (pick(&live, b), c % 8) {
+        (Some((id, alarm)), 0..=3) => {
+            let round = alarm.round.as_ref().expect("a round");
+            click(engine, id, if c % 4 < 3 { &round.open } else { &round.ack }, roll)
+        }
+        (_, 4) => said(b % 5, roll, None, Command::Ack { alert: None }),
+        _ => Input::Alerted(group(engine, roll)),
+    }
+}
+
+/// A delivery about one of three groups: what is true now, or what was true a while ago.
+fn group(engine: &Engine, roll: Roll) -> AlertGroup {
+    let Roll { a, b, c, .. } = roll;
+    let name = ["cancel", "quick", "cancel", "Odd"][a % 4];
+    let alert = |n: usize| {
+        let firing = (b + n) % 4 < 2;
+        let minutes = 2 * (c % 3 + n) as i64;
+        let starts = Millis(engine.now.0 / 600_000 * 600_000 - minutes * 60_000);
+        let fingerprint = format!("{name}{n}");
+        let ends = (!firing).then(|| starts.plus(Span::seconds(30)));
+        let summary = "<!channel> *bold* `code` ".repeat(1 + c % 9);
+        let labels = [("alertname".to_owned(), name.to_owned())].into();
+        Arrived { alert: Alert { fingerprint, firing, summary, starts, ends }, labels }
+    };
+    AlertGroup {
+        source: "alertmanager".into(),
+        key: name.into(),
+        title: name.into(),
+        alerts: (0..=b % 3).map(alert).collect(),
+        truncated: if c % 16 == 9 { 3 } else { 0 },
+    }
 }
 
 fn started(engine: &Engine, case: &CaseId) -> bool {
@@ -140,8 +191,11 @@ fn ended(luck: usize) -> Ended {
     }
 }
 
+/// Some things are said by mention, most of those in the thread of a card that may stand by then.
 fn place(roll: Roll) -> Place {
-    Place { channel: if roll.c % 12 == 11 { "C2" } else { "C1" }.into(), reply: None }
+    let mention = roll.a.is_multiple_of(3);
+    let thread = (mention && !roll.b.is_multiple_of(4)).then(|| format!("inc-{}/Main", 1 + roll.b % 3));
+    Place { channel: if roll.c % 12 == 11 { "C2" } else { "C1" }.into(), reply: None, thread, mention }
 }
 
 fn said(by: usize, roll: Roll, incident: Option<u64>, command: Command) -> Input {
@@ -158,7 +212,7 @@ fn people(engine: &Engine, roll: Roll) -> Input {
     let open: Vec<_> = engine.world.open.values().collect();
     let Some(open) = pick(&open, a) else { return said(b % 4, roll, None, Command::Declare { title: named(c) }) };
     let number = Some(open.number);
-    let start = || said(b % 2, roll, number, Command::Run { runbook: named(c % 4), given: BTreeMap::new() });
+    let start = || said(b % 2, roll, number, Command::Run { runbook: named(c % 5), given: BTreeMap::new() });
     let incident = engine.cases.get(&open.case).and_then(|s| s.case.incident());
     let Some((incident, run)) = incident.and_then(|i| Some((i, i.run.as_ref()?))) else { return start() };
     let paused = matches!(run.state, RunState::Paused(_));
@@ -172,6 +226,7 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             Some(a) if c % 8 == 1 => {
                 said(b, roll, None, Command::Deny { id: a.id.0.clone(), reason: "not now".into() })
             }
+            Some(a) if c % 16 == 3 => said(b % 4, roll, None, Command::Withdraw { id: a.id.0.clone() }),
             Some(a) => click(engine, &open.case, if c % 8 == 2 { &a.deny } else { &a.approve }, roll),
             None => start(),
         },
@@ -182,7 +237,17 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             _ if c % 4 == 1 => fill(engine, roll),
             _ => said(b % 4, roll, number, Command::Done { step: step.id.clone(), evidence: "ticket 7".into() }),
         },
-        _ if paused && !c.is_multiple_of(4) => said(b % 4, roll, number, Command::Next),
+        Some((step, state)) if state.phase == Phase::Choosing => match pick(&state.buttons, a) {
+            Some(button) if c.is_multiple_of(2) => click(engine, &open.case, button, roll),
+            _ if c % 8 == 3 => said(b % 4, roll, number, Command::Skip { step: step.id.clone(), reason: "no".into() }),
+            _ => said(b % 4, roll, number, Command::Next { choice: Some(1 + a % 3) }),
+        },
+        _ if paused && c % 16 == 1 => said(b % 4, roll, number, Command::Abort { reason: "enough".into() }),
+        _ if (paused || run.over()) && c % 8 == 2 => said(b % 4, roll, number, Command::Undo { step: None }),
+        Some((step, _)) if paused && c % 16 == 5 => {
+            said(b % 4, roll, number, Command::Skip { step: step.id.clone(), reason: "not needed".into() })
+        }
+        _ if paused && !c.is_multiple_of(4) => said(b % 4, roll, number, Command::Next { choice: None }),
         _ if run.idle() => start(),
         _ => fill(engine, roll),
     }
@@ -194,7 +259,7 @@ fn click(engine: &Engine, case: &CaseId, button: &ButtonId, roll: Roll) -> Input
         card.map_or_else(|| ("C1".to_owned(), String::new()), |c| (c.channel.clone(), c.ts.clone()));
     Input::Clicked(Click {
         by: speaker(if roll.b % 8 == 7 { roll.a } else { roll.b % 4 }),
-        place: Place { channel: if roll.c % 16 == 15 { "C2".into() } else { channel }, reply: None },
+        place: Place { channel: if roll.c % 16 == 15 { "C2".into() } else { channel }, ..Place::default() },
         button: button.clone(),
         message: if roll.c % 16 == 14 { "another".into() } else { message },
         trigger: format!("trigger-{}", engine.count),
@@ -228,7 +293,7 @@ fn chatter(engine: &Engine, roll: Roll) -> Input {
     let id = pick(&handles, c).map_or_else(|| "0123456789ab".to_owned(), |h| (*h).clone());
     let step = STEPS[c % STEPS.len()].to_owned();
     let given = if c % 5 == 4 { [("odd".to_owned(), "1".to_owned())].into() } else { BTreeMap::new() };
-    let command = match a % 16 {
+    let command = match a % 19 {
         0 => Command::Help { verb: None },
         1 => Command::Help { verb: Some(["run", "nonsense"][c % 2].into()) },
         2 | 15 => Command::Status,
@@ -236,13 +301,20 @@ fn chatter(engine: &Engine, roll: Roll) -> Input {
         4 => Command::Show { step: None },
         5 => Command::Show { step: Some(step) },
         6 => Command::Run { runbook: named(c), given },
-        7 => Command::Next,
+        7 => Command::Next { choice: (c % 4 == 1).then_some(c % 5) },
         8 => Command::Approve { id },
         9 => Command::Deny { id, reason: "no".into() },
         10 => Command::Done { step, evidence: "seen".into() },
         11 => Command::Settle { step, happened: c.is_multiple_of(2) },
         12 => Command::Note { text: "customers informed".into() },
         13 => Command::Timeline,
+        16 => Command::Detect { runbook: (c % 7 < 6).then(|| named(c)) },
+        17 => Command::Runbooks,
+        18 => Command::Ack { alert: [None, Some("quick"), Some("nonsense")][c % 3].map(str::to_owned) },
+        14 if c % 5 == 0 => Command::Skip { step, reason: "why not".into() },
+        14 if c % 5 == 1 => Command::Abort { reason: "enough".into() },
+        14 if c % 5 == 2 => Command::Undo { step: (b % 2 == 1).then_some(step) },
+        14 if c % 5 == 3 => Command::Withdraw { id },
         _ if c.is_multiple_of(3) => Command::Whoami,
         _ if c % 3 == 1 => Command::Verify { id },
         _ => return Input::Said { by: speaker(b), place: place(roll), said: Err("Did you mean `/dr status`?".into()) },

@@ -31,6 +31,7 @@ scenarios:
   - { id: S2, title: Cancel sessions, tier: 2, runbook: cancel }
   - { id: S3, title: Repair rows, tier: 1, runbook: repair }
   - { id: S4, title: By hand, tier: 3, runbook: hands }
+  - { id: S6, title: Ways, tier: 2, runbook: ways }
   - { id: S5, title: Nothing here, tier: 3, runbook: nothing }
 ";
 
@@ -39,6 +40,7 @@ title: The trouble called NAME
 tier: 1
 objectives: { rto: 1h, rpo: 24h, mttr: 30m }
 estimate: 10m
+alerts: [{ source: alertmanager, labels: { alertname: NAME } }]
 detect:
   every: 1m
   failures: 2
@@ -68,6 +70,11 @@ fn change(id: &str, effect: &str, risk: &str, probe: bool) -> String {
     } else {
         "sensitive: []"
     };
+    let undo = if id == "repair" {
+        "undo: { title: Put it back, do: { sql: { target: db, effect: once, risk: disruptive, preview: { identity: [pid], tolerance: { rows: fewer }, cap: 3, sql: select pid from work }, sql: 'select :approved as a', verify: [{ id: back, target: db, sql: 'select :approved as a, 0 as n', expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }], undo: none } } }"
+    } else {
+        "undo: none, it is over"
+    };
     format!(
         "
   - id: {id}
@@ -81,11 +88,28 @@ fn change(id: &str, effect: &str, risk: &str, probe: bool) -> String {
         sql: select pg_cancel_backend(pid) from jsonb_to_recordset(:approved::jsonb) as ok(pid int)
         verify:
           - {{ id: gone, target: db, sql: 'select :approved as a, 0 as n', expect: {{ value: {{ column: n, at_most: 0 }} }}, figure: '{{n}} left' }}
-        undo: none, it is over
+        {undo}
         {probe}
 "
     )
 }
+
+/// Waits, looks and a choice that leads on, forward, or into another runbook.
+const WAYS: &str = "
+  - id: calm
+    title: Wait a little
+    on_fail: continue
+    do: { wait: { until: [{ id: still, target: db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }], every: 10s, at_most: 20s } }
+  - id: pause
+    title: Let it settle
+    do: { wait: { for: 5s } }
+  - id: around
+    title: Look around
+    do: { parallel: { checks: [{ id: one, target: db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }] } }
+  - id: way
+    title: Which way
+    do: { choose: { ask: What now?, options: [{ label: Go on }, { label: Straight to the end, go: look }, { label: Repair it, runbook: repair }] } }
+";
 
 fn file(name: &str, steps: &str, note: &str) -> (String, String) {
     (format!("{name}.yaml"), format!("# {note}\nrunbook: {name}{}{steps}", HEAD.replace("NAME", name)))
@@ -101,6 +125,7 @@ pub fn catalog(edition: &str) -> Catalog {
         file("quick", LOOK, edition),
         file("cancel", &format!("{once}{LOOK}"), edition),
         file("repair", &atomic, edition),
+        file("ways", &format!("{WAYS}{MANUAL}{LOOK}"), edition),
         file("hands", &format!("{MANUAL}{blind}"), edition),
     ]
     .into();
@@ -151,6 +176,8 @@ pub fn rules(variant: usize) -> Rules {
         .into(),
         decide_within: Span::minutes(15),
         start_within: Span::minutes(5),
+        alert_channel: "C1".into(),
+        incident_channel: None,
     }
 }
 

@@ -55,6 +55,7 @@ fn fixed() -> Fixed {
             policies: [(Risk::Disruptive, policy)].into(),
             decide_within: Span::minutes(15),
             start_within: Span::minutes(5),
+            ..Rules::default()
         },
         redactor: Redactor::new([]),
     }
@@ -66,7 +67,7 @@ async fn engine(store: Store) -> Engine {
 
 fn said(key: &str, text: &str) -> Delivery {
     let by = Speaker { team: "T".into(), user: "U-alice".into() };
-    let place = Place { channel: "C01INC".into(), reply: None };
+    let place = Place { channel: "C01INC".into(), ..Place::default() };
     Delivery { key: key.into(), input: Input::Said { by, place, said: slash::parse(text) } }
 }
 

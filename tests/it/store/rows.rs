@@ -3,7 +3,7 @@
 use drbot::model::effect::Lane;
 use drbot::model::id::{CaseId, EffectKey};
 use drbot::model::time::{Millis, Span};
-use drbot::model::world::{Open, Sample, Streak};
+use drbot::model::world::{Open, Ringing, Sample, Streak};
 use drbot::persist::{Batch, Store, Stored};
 use futures_util::future::join_all;
 
@@ -40,6 +40,8 @@ fn open(number: u64) -> Open {
         began: Millis(5),
         rto: Span::minutes(240),
         recovered: None,
+        card: None,
+        origins: Vec::new(),
     }
 }
 
@@ -97,13 +99,26 @@ pub(super) async fn every_kind_is_read_back(home: &Home) {
     let recovered = Open { recovered: Some(Millis(99)), ..open(7) };
     let mut batch = Batch::default();
     batch.incident(&recovered);
+    let (alert, silent) = (CaseId("alert-1".into()), CaseId("alert-2".into()));
+    let acked = Ringing { title: "Slow \"x\"".into(), channel: "C01INC".into(), acked: true };
+    let fresh = Ringing { acked: false, ..acked.clone() };
+    batch.ringing(&alert, Some(&fresh));
+    batch.ringing(&silent, Some(&fresh));
+    store.commit(&batch).await.unwrap();
+    assert_eq!(store.world().await.unwrap().ringing.len(), 2);
+    let mut batch = Batch::default();
+    batch.ringing(&alert, Some(&acked));
+    batch.ringing(&silent, None);
     batch.delivery("d9", Millis(12), "null");
     store.commit(&batch).await.unwrap();
-    assert_eq!(store.world().await.unwrap().open[&id], recovered, "a summary is replaced");
+    let world = store.world().await.unwrap();
+    assert_eq!(world.open[&id], recovered, "a summary is replaced");
+    assert_eq!(world.ringing, [(alert, acked)].into(), "one is replaced, one is silent");
 }
 
 async fn everything(url: &str) -> i64 {
-    let tables = ["deliveries", "events", "snapshots", "incidents", "effects", "handles", "locks", "samples"];
+    let tables =
+        ["deliveries", "events", "snapshots", "incidents", "ringing", "effects", "handles", "locks", "samples"];
     let counts = tables.map(|t| format!("(SELECT count(*) FROM {t})"));
     count(url, &format!("SELECT CAST({} AS BIGINT)", counts.join(" + "))).await
 }

@@ -94,7 +94,8 @@ impl Stripe {
         let wanted = got.query.get("delivery_success").map(|d| d == "true");
         let hour_ago = drbot::clock::now().0 / 1000 - 3600;
         let plain = ("payment_intent.succeeded".to_owned(), hour_ago, json!({}));
-        let of_type = |id: &String| got.query.get("type").is_none_or(|t| *t == self.details.get(id).unwrap_or(&plain).0);
+        let of_type =
+            |id: &String| got.query.get("type").is_none_or(|t| *t == self.details.get(id).unwrap_or(&plain).0);
         let data: Vec<Value> = self
             .events
             .iter()

@@ -1,0 +1,110 @@
+//! Parameters of a runbook. Takes what people and configurations write; gives the canonical text that is
+//! bound, or what is wrong with it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema::Scalar;
+use super::time::Span;
+
+/// A typed parameter with its bounds and, if it may be left out, its default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Param {
+    #[serde(rename = "type")]
+    pub kind: ParamType,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Scalar>")]
+    pub default: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Scalar>")]
+    pub min: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Scalar>")]
+    pub max: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Scalar>")]
+    pub values: Vec<String>,
+}
+
+/// What a parameter may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ParamType {
+    Duration,
+    Integer,
+    Choice,
+    /// The name of a table, column, project or workflow: letters, digits, `_`, `-` and `.`, at most 64.
+    Name,
+    /// One line of at most 200 characters.
+    Text,
+    Uuid,
+    /// A point in time, as RFC 3339 with a zone.
+    Time,
+}
+
+impl Param {
+    /// Reads a value, checks its bounds and gives the canonical text that is bound.
+    ///
+    /// # Errors
+    /// Names the parameter, what it got and what it takes.
+    pub fn read(&self, name: &str, text: &str) -> Result<String, String> {
+        match self.kind {
+            ParamType::Duration => self
+                .bounded(name, Span::parse(text).map_err(|e| format!("parameter `{name}`: {e}"))?, Span::parse)
+                .map(Span::exact),
+            ParamType::Integer => self
+                .bounded(name, whole(text).map_err(|e| format!("parameter `{name}`: {e}"))?, whole)
+                .map(|n| n.to_string()),
+            ParamType::Name if is_name(text) => Ok(text.to_owned()),
+            ParamType::Name => Err(format!(
+                "parameter `{name}` is `{text}`: a name has only letters, digits, `_`, `-` and `.`, and at most 64 of them"
+            )),
+            ParamType::Text if text.chars().count() <= 200 && !text.chars().any(char::is_control) => {
+                Ok(text.to_owned())
+            }
+            ParamType::Text => Err(format!("parameter `{name}` must be one line of at most 200 characters")),
+            ParamType::Uuid => uuid(text).ok_or_else(|| {
+                format!("parameter `{name}` is `{text}`: an id looks like 123e4567-e89b-12d3-a456-426614174000")
+            }),
+            ParamType::Time => text.parse::<jiff::Timestamp>().map(|t| t.to_string()).map_err(|_| {
+                format!("parameter `{name}` is `{text}`: a point in time looks like 2026-11-22T10:00:00Z")
+            }),
+            ParamType::Choice if self.values.iter().any(|v| v == text) => Ok(text.to_owned()),
+            ParamType::Choice => {
+                Err(format!("parameter `{name}` is `{text}`: choose one of {}", self.values.join(", ")))
+            }
+        }
+    }
+
+    fn bounded<T: PartialOrd>(
+        &self,
+        name: &str,
+        value: T,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let low = self.min.as_deref().map(&read).transpose()?.is_some_and(|m| value < m);
+        let high = self.max.as_deref().map(&read).transpose()?.is_some_and(|m| value > m);
+        if low || high {
+            let (min, max) = (self.min.as_deref().unwrap_or("any"), self.max.as_deref().unwrap_or("any"));
+            return Err(format!("parameter `{name}` is outside its bounds: from {min} to {max}"));
+        }
+        Ok(value)
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    !text.is_empty() && text.len() <= 64 && text.chars().all(plain) && !text.starts_with(['-', '.'])
+}
+
+fn uuid(text: &str) -> Option<String> {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths = groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12]);
+    let hex = groups.iter().all(|g| g.chars().all(|c| c.is_ascii_hexdigit()));
+    (lengths && hex).then(|| text.to_ascii_lowercase())
+}
+
+fn whole(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+}
