@@ -96,17 +96,19 @@ impl Stripe {
         let plain = ("payment_intent.succeeded".to_owned(), hour_ago, json!({}));
         let of_type =
             |id: &String| got.query.get("type").is_none_or(|t| *t == self.details.get(id).unwrap_or(&plain).0);
+        let fits = |(id, ok): &(&String, &bool)| wanted.is_none_or(|w| **ok == w) && of_type(id);
+        let has_more = self.events.iter().filter(fits).count() > limit;
         let data: Vec<Value> = self
             .events
             .iter()
-            .filter(|(id, ok)| wanted.is_none_or(|w| **ok == w) && of_type(id))
+            .filter(fits)
             .take(limit)
             .map(|(id, ok)| {
                 let (kind, created, object) = self.details.get(id).unwrap_or(&plain);
                 json!({"id": id, "type": kind, "created": created, "pending_webhooks": u8::from(!ok), "data": {"object": object}})
             })
             .collect();
-        Some((200, json!({"object": "list", "has_more": false, "data": data})))
+        Some((200, json!({"object": "list", "has_more": has_more, "data": data})))
     }
 
     fn intent(&self, got: &Got, id: &str) -> Answer {
