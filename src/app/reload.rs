@@ -9,8 +9,8 @@ use tracing::{info, warn};
 use super::load_catalog;
 use crate::clock;
 use crate::engine::Engine;
+use crate::model::catalog::{Catalog, Stale};
 use crate::model::inbound::{Delivery, Input};
-use crate::model::runbook::{Catalog, Stale};
 use crate::parse::catalog::Site;
 
 /// How often the folder is looked at. It is read whole: a dozen small files.

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{fail, say};
 use crate::app;
-use crate::model::runbook::Catalog;
+use crate::model::catalog::Catalog;
 use crate::parse::catalog::{self, Site};
 use crate::parse::yaml;
 use crate::practice::trial;

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::model::case::Case;
+use crate::model::catalog::Loaded;
 use crate::model::run::Phase;
-use crate::model::runbook::{Loaded, Task};
+use crate::model::runbook::Task;
 use crate::model::world::World;
 
 /// Why a runbook's own interlocks keep it from running with these values now, if they do.

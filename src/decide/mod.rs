@@ -19,12 +19,12 @@ mod start;
 pub mod verdict;
 
 use crate::model::case::{Body, Case};
+use crate::model::catalog::Catalog;
 use crate::model::effect::{Act, Effect, Lane};
 use crate::model::id::{EffectKey, Ids};
 use crate::model::inbound::Input;
 use crate::model::message::{Message, Reply};
 use crate::model::person::Roster;
-use crate::model::runbook::Catalog;
 use crate::model::time::Millis;
 use crate::model::world::{Decision, World};
 use draft::Draft;

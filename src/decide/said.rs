@@ -7,6 +7,7 @@ use super::draft::Draft;
 use super::{Cx, alerts, answers, approve, came, flow, interlock, narrate, plan, private, render};
 use crate::model::approval::ApprovalId;
 use crate::model::case::Body;
+use crate::model::catalog::Loaded;
 use crate::model::command::{Asked, Command};
 use crate::model::effect::{Act, Lane};
 use crate::model::event::{Declared, Event};
@@ -16,7 +17,6 @@ use crate::model::message::Reply;
 use crate::model::outcome::{Checked, Verdict};
 use crate::model::person::{Person, Speaker};
 use crate::model::run::{Phase, RunState};
-use crate::model::runbook::Loaded;
 use crate::model::world::Guard;
 
 /// A command that `route` gave a case.

@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::decide::narrate::{self, Drawn, Scene};
+use crate::model::catalog::Catalog;
 use crate::model::effect::CardKind;
 use crate::model::id::CaseId;
 use crate::model::inbound::Delivery;
 use crate::model::message::Reply;
 use crate::model::person::Roster;
-use crate::model::runbook::Catalog;
 use crate::model::time::Millis;
 use crate::model::world::Rules;
 use crate::persist::{Store, StoreError};

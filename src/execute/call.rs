@@ -1,6 +1,10 @@
 //! Questions and jobs made of HTTP calls. Takes rendered calls; gives verdicts, rows and ends, told apart
 //! by what is certain: a call that was never sent, one that the target refused, one nobody can judge.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use super::Seen;
 use super::http::{Http, HttpFault};
 use super::sql::figure;
@@ -9,6 +13,9 @@ use crate::model::expect::{Expect, Rows};
 use crate::model::http::{HttpAnswer, HttpCall};
 use crate::model::outcome::Ended;
 use crate::model::runbook::EffectClass;
+
+/// Between two calls of one list: 20 in a second at most, below what vendors allow for one kind of call.
+pub(super) const GAP: Duration = Duration::from_millis(50);
 
 /// Most characters of what a refusal says about itself.
 const SAID: usize = 160;
@@ -91,6 +98,9 @@ pub(super) async fn run(http: &Http, job: &Job, calls: &[HttpCall]) -> Ended {
     let mut done = Rows { columns: vec!["call".into(), "status".into(), "took".into()], ..Rows::default() };
     let mut last = None;
     for (i, call) in calls.iter().enumerate() {
+        if i > 0 {
+            sleep(GAP).await;
+        }
         let call = keyed(job, call, i);
         let what = format!("{} {}", call.method.word(), call.path);
         match http.call(&job.target, &call).await {

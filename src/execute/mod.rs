@@ -2,6 +2,7 @@
 //! chat, approvals or the store, and never decides whether something should be done.
 
 pub mod call;
+mod chain;
 pub mod http;
 pub mod process;
 pub mod programs;
@@ -25,6 +26,9 @@ use sql::Sql;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The same for what may take longer than a minute: a vendor that allows one call a second counts others too.
 const LONG_PAUSE: Duration = Duration::from_secs(10);
+
+/// Rows that a look at several targets may list.
+const LOOK_CAP: u64 = 200;
 
 /// Every way to reach the targets of an installation.
 #[derive(Debug)]
@@ -54,6 +58,10 @@ impl Executors {
             let seen = match &q.deed {
                 Deed::Http(calls) => call::check(&self.http, q, calls).await,
                 Deed::Process(pipeline) => self.programs.check(q, pipeline).await,
+                Deed::Chain(_) => match self.rows(q).await {
+                    Ok(rows) => Seen::Judged(q.expect.holds(&rows), sql::figure(q, &rows)),
+                    Err(why) => Seen::Dark(why),
+                },
                 Deed::Sql(_) => Seen::Dark("a statement is asked of a database".to_owned()),
             };
             let checked = judged(q, seen);
@@ -73,7 +81,7 @@ impl Executors {
             Ok(rows) => rows,
             Err(why) => return Outcome::NoPreview { why },
         };
-        match self.identity(acts_on) {
+        match self.identity(acts_on).await {
             Ok(identity) => Outcome::Previewed { rows, identity },
             Err(why) => Outcome::NoPreview { why },
         }
@@ -88,11 +96,13 @@ impl Executors {
         {
             return Outcome::NoPreview { why: format!("drbot cannot act there: {why}") };
         }
-        match (question, self.identity(acts_on)) {
-            (Some(q), _) => self.preview(q, acts_on).await,
-            (None, Ok(identity)) => Outcome::Previewed { rows: Rows::default(), identity },
-            (None, Err(why)) => Outcome::NoPreview { why },
-        }
+        let Some(q) = question else {
+            return match self.identity(acts_on).await {
+                Ok(identity) => Outcome::Previewed { rows: Rows::default(), identity },
+                Err(why) => Outcome::NoPreview { why },
+            };
+        };
+        self.preview(q, acts_on).await
     }
 
     /// Carries out a job and says how it ended and how certain that is. What may be done again is tried
@@ -112,7 +122,8 @@ impl Executors {
     }
 
     async fn once(&self, job: &Job) -> Ended {
-        if matches!(job.deed, Deed::Sql(_)) {
+        let inside = |g: &Guard| g.target == job.target && matches!(g.deed, Deed::Sql(_));
+        if matches!(job.deed, Deed::Sql(_)) && job.guard.as_ref().is_none_or(inside) {
             return self.sql.run(job).await;
         }
         if let Err(why) = self.still_so(job).await {
@@ -121,7 +132,9 @@ impl Executors {
         match &job.deed {
             Deed::Http(calls) => call::run(&self.http, job, calls).await,
             Deed::Process(pipeline) => self.programs.run(job, pipeline).await,
-            Deed::Sql(_) => Ended::NotStarted { why: "a statement is run by a database".to_owned() },
+            // Asked just now, elsewhere too; the database still makes sure that it is the one approved.
+            Deed::Sql(_) => self.sql.run(&Job { guard: None, ..job.clone() }).await,
+            Deed::Chain(_) => self.only_look(job).await,
         }
     }
 
@@ -139,6 +152,27 @@ impl Executors {
 
     async fn rows(&self, q: &Question) -> Result<Rows, String> {
         match &q.deed {
+            Deed::Chain(chain) => chain::rows(self, q, chain).await,
+            _ => self.plain(q).await,
+        }
+    }
+
+    /// A step that only looks, at several targets.
+    async fn only_look(&self, job: &Job) -> Ended {
+        match self.rows(&asking(job, (&job.target, &job.deed, LOOK_CAP))).await {
+            Ok(rows) if job.effect == EffectClass::Observe => match job.expect.holds(&rows) {
+                Ok(true) => Ended::Done { rows },
+                Ok(false) => Ended::Failed { why: format!("the answer is not as expected: {} rows", rows.count()) },
+                Err(why) => Ended::Failed { why },
+            },
+            Ok(_) => Ended::NotStarted { why: "questions in a row are asked, never done".to_owned() },
+            Err(why) => Ended::Failed { why },
+        }
+    }
+
+    async fn plain(&self, q: &Question) -> Result<Rows, String> {
+        match &q.deed {
+            Deed::Chain(_) => Err("a question in a row is one question".to_owned()),
             Deed::Sql(_) => match self.sql.preview(q).await {
                 Outcome::Previewed { rows, .. } => Ok(rows),
                 Outcome::NoPreview { why } => Err(why),
@@ -149,35 +183,41 @@ impl Executors {
         }
     }
 
-    fn identity(&self, target: &str) -> Result<TargetIdentity, String> {
-        let known = self.http.identity(target).or_else(|| self.programs.identity(target));
-        known.ok_or_else(|| format!("target {target} is not configured"))
+    async fn identity(&self, target: &str) -> Result<TargetIdentity, String> {
+        match self.http.identity(target).or_else(|| self.programs.identity(target)) {
+            Some(known) => Ok(known),
+            None => self.sql.identity(target).await,
+        }
     }
 
     /// Asks the preview again: what was approved must still be what is there, on the same system.
     async fn still_so(&self, job: &Job) -> Result<(), String> {
-        let now = self.identity(&job.target)?;
+        let now = self.identity(&job.target).await?;
         if job.identity.as_ref().is_some_and(|approved| *approved != now) {
             return Err(format!("{} is another system now than the one approved; nothing was sent", job.target));
         }
         let Some(guard) = &job.guard else { return Ok(()) };
-        let rows = self.rows(&asking(job, guard)).await.map_err(|why| format!("nothing was sent: {why}"))?;
+        let rows = self
+            .rows(&asking(job, (&guard.target, &guard.deed, guard.cap)))
+            .await
+            .map_err(|why| format!("nothing was sent: {why}"))?;
         guard.broken_by(&rows).map_or(Ok(()), |why| Err(format!("refused: {why}")))
     }
 }
 
-/// The guard as a question.
-fn asking(job: &Job, guard: &Guard) -> Question {
+/// What a job asks: its guard, or what it only looks at.
+fn asking(job: &Job, what: (&str, &Deed, u64)) -> Question {
+    let (target, deed, cap) = what;
     Question {
         id: job.execution.clone(),
-        target: guard.target.clone(),
-        deed: guard.deed.clone(),
+        target: target.to_owned(),
+        deed: deed.clone(),
         expect: crate::model::expect::Expect::default(),
         figure: String::new(),
         values: std::collections::BTreeMap::new(),
         timeout: job.timeout,
         within: crate::model::time::Span::default(),
-        cap: guard.cap,
+        cap,
         sensitive: Vec::new(),
         evidence: false,
     }

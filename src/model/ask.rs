@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::chain::{Also, Chain, Chained};
 use super::expect::Rows;
 use super::http::{HttpCall, Method, RowsAt};
 use super::process::{Pipeline, Program};
@@ -21,7 +22,7 @@ const ANSWER_BYTES: u64 = 1 << 20;
 type Values = BTreeMap<String, String>;
 
 /// One call to an HTTP target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpAsk {
     #[serde(default = "get")]
@@ -45,6 +46,9 @@ pub struct HttpAsk {
     /// One call for every approved row, with the row's identity columns as values.
     #[serde(default)]
     pub each: bool,
+    /// This POST changes nothing: it must be refused, and a check holds its answer against that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads: bool,
 }
 
 fn get() -> Method {
@@ -53,7 +57,7 @@ fn get() -> Method {
 
 /// Programs of a target, each reading what the one before it writes. The first word of each names a
 /// program that the target declares.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessAsk {
     #[schemars(with = "Vec<Vec<Scalar>>")]
@@ -69,6 +73,8 @@ pub enum Ask<'a> {
     Sql(&'a str),
     Http(&'a HttpAsk),
     Process(&'a ProcessAsk),
+    /// Several, each about the rows of the one before.
+    Chain(Chain<'a>),
 }
 
 /// The exact thing to do: what a card shows, a digest covers and an executor carries out.
@@ -79,6 +85,8 @@ pub enum Deed {
     /// One after the other.
     Http(Vec<HttpCall>),
     Process(Pipeline),
+    /// Only ever asked, never done.
+    Chain(Box<Chained>),
 }
 
 impl<'a> Ask<'a> {
@@ -99,12 +107,30 @@ impl<'a> Ask<'a> {
         }
     }
 
+    /// The one way that is given, and what is asked about its rows.
+    ///
+    /// # Errors
+    /// None or several are given, in one of them.
+    pub fn chain(
+        sql: Option<&'a String>,
+        call: Option<&'a HttpAsk>,
+        run: Option<&'a ProcessAsk>,
+        also: &'a [Also],
+    ) -> Result<Ask<'a>, String> {
+        let first = Ask::one(sql, call, run)?;
+        for next in also {
+            next.ask()?;
+        }
+        Ok(if also.is_empty() { first } else { Ask::Chain(Chain { sql, call, run, also }) })
+    }
+
     /// The names of the values it takes, in order of first use.
     #[must_use]
     pub fn placeholders(&self) -> Vec<String> {
         let mut texts: Vec<&str> = Vec::new();
         match self {
             Ask::Sql(sql) => return super::statement::placeholders(sql),
+            Ask::Chain(chain) => return chain.placeholders(),
             Ask::Http(call) => {
                 texts.push(&call.path);
                 texts.extend(call.headers.values().chain(call.form.values()).map(String::as_str));
@@ -136,6 +162,11 @@ impl<'a> Ask<'a> {
         if let Ask::Sql(sql) = self {
             return Ok(Deed::Sql(bind(sql, values)?));
         }
+        if let Ask::Chain(chain) = self {
+            let first = chain.first()?.deed(values, rows, timeout)?;
+            let also = chain.also.to_vec();
+            return Ok(Deed::Chain(Box::new(Chained { first, also, values: values.clone(), timeout })));
+        }
         let sets = self.value_sets(values, rows)?;
         for name in self.placeholders() {
             if sets.iter().any(|set| !set.contains_key(&name)) {
@@ -145,7 +176,7 @@ impl<'a> Ask<'a> {
         match self {
             Ask::Http(call) => Ok(Deed::Http(sets.iter().map(|set| call.with(set, timeout)).collect())),
             Ask::Process(run) => Ok(Deed::Process(run.with(&sets[0], timeout))),
-            Ask::Sql(_) => Err("a statement is bound, not filled".to_owned()),
+            Ask::Sql(_) | Ask::Chain(_) => Err("a statement is bound, not filled".to_owned()),
         }
     }
 
@@ -259,6 +290,10 @@ impl Deed {
                 let programs: Vec<String> = pipeline.programs.iter().map(program_text).collect();
                 let stdin = pipeline.stdin.as_ref().map(|s| format!("\n-- reads: {s}")).unwrap_or_default();
                 format!("{}{stdin}", programs.join("\n  | "))
+            }
+            Deed::Chain(chain) => {
+                let then = chain.also.iter().map(|a| format!("\n-- and what {} says of each", a.target));
+                format!("{}{}", chain.first.text(long), then.collect::<String>())
             }
         }
     }

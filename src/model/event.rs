@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::{Alert, Origin, Round};
 use super::approval::{Approval, ApprovalId};
+use super::catalog::Loaded;
 use super::effect::CardKind;
 use super::expect::Rows;
 use super::id::ButtonId;
@@ -14,7 +15,7 @@ use super::inbound::FormPurpose;
 use super::outcome::Checked;
 use super::person::PersonId;
 use super::plan::Look;
-use super::runbook::{Loaded, Objectives};
+use super::runbook::Objectives;
 use super::time::Millis;
 
 /// A stored event: its place in the case's stream, its time, who caused it.

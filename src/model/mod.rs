@@ -5,6 +5,8 @@ pub mod alert;
 pub mod approval;
 pub mod ask;
 pub mod case;
+pub mod catalog;
+pub mod chain;
 pub mod command;
 pub mod effect;
 pub mod event;

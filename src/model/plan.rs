@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::approval::TargetIdentity;
+use super::catalog::Loaded;
 use super::expect::Rows;
 use super::outcome::Checked;
 use super::person::PersonId;
-use super::runbook::{Loaded, Step};
+use super::runbook::Step;
 use super::time::Millis;
 
 /// A runbook as it would run now, with the values it would have.

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::approval::{Approval, ApprovalId, Standing};
+use super::catalog::Loaded;
 use super::event::{Event, Illegal, StepEnd};
 use super::expect::Rows;
 use super::id::ButtonId;
 use super::person::PersonId;
-use super::runbook::{Loaded, Step};
+use super::runbook::Step;
 use super::time::Millis;
 
 /// A run and where it stands.

@@ -9,7 +9,8 @@ use super::include::whole;
 use super::lint::{asks, leads_to, lint, warnings as warnings_of};
 use super::yaml::{excerpt, read_shown};
 use crate::model::ask::Ask;
-use crate::model::runbook::{Catalog, Loaded, Runbook, Shared};
+use crate::model::catalog::{Catalog, Loaded};
+use crate::model::runbook::{Runbook, Shared};
 
 /// Version of the file format; part of what a run pins.
 const SCHEMA: &str = "1";
@@ -171,6 +172,8 @@ fn lacks<'a>(runbook: &'a Runbook, site: &Site) -> BTreeMap<&'a str, String> {
             (Some(TargetKind::Sql { operator: false }), Ask::Sql(_)) if changes => {
                 Some(format!("target `{target}` has no operator role in the configuration"))
             }
+            // Each of its questions stands in this list as well.
+            (Some(_), Ask::Chain(_)) => None,
             (Some(TargetKind::Sql { .. }), Ask::Sql(_)) | (Some(TargetKind::Http), Ask::Http(_)) => None,
             (Some(TargetKind::Programs(known)), Ask::Process(run)) => {
                 let unknown = run.pipe.iter().filter_map(|p| p.first()).find(|p| !known.contains(*p));

@@ -7,7 +7,8 @@ mod table;
 use std::collections::BTreeMap;
 
 use super::page::{Line, Section, sections};
-use crate::model::runbook::{ByHand, Catalog};
+use crate::model::catalog::Catalog;
+use crate::model::runbook::ByHand;
 pub use table::table;
 
 /// How a line of the page is answered.

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::{self, fault_at};
 use super::include::included;
+use super::look;
 use super::near::nearest;
 use crate::model::alert::SOURCES;
 use crate::model::ask::Ask;
+use crate::model::chain::Chain;
 use crate::model::flow::OnFail;
 use crate::model::runbook::{Check, EffectClass, Param, Preview, Risk, RowTolerance, Runbook, Step, Task, Undo, Work};
 use crate::model::time::Span;
@@ -79,7 +81,8 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     }
     let names: BTreeSet<&str> = runbook.params.keys().map(String::as_str).collect();
     let mut used = BTreeSet::new();
-    for (where_, what) in statements(runbook, &names, &mut used).into_iter().chain(steps(&runbook.steps)) {
+    let found = statements(runbook, &names, &mut used).into_iter().chain(steps(&runbook.steps));
+    for (where_, what) in found.chain(look::faults(runbook)) {
         let needles: Vec<&str> = where_.iter().map(String::as_str).collect();
         faults.push(catalog::fault(file, text, &needles, &what));
     }
@@ -106,7 +109,9 @@ type Fault = (Vec<String>, String);
 /// Every question and every work of a runbook: its target, what is asked, whether it changes something.
 pub(super) fn asks(runbook: &Runbook) -> Vec<(&str, Ask<'_>, bool)> {
     let mut all = Vec::new();
-    let mut add = |target, ask: Result<_, String>, changes| all.extend(ask.ok().map(|ask| (target, ask, changes)));
+    let mut add = |target, ask: Result<_, String>, changes| {
+        all.extend(ask.ok().into_iter().flat_map(|ask| each(target, ask, changes)));
+    };
     let looks = runbook.steps.iter().flat_map(|s| looks(&s.work));
     for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(looks) {
         add(check.target.as_str(), check.ask(), false);
@@ -123,8 +128,16 @@ pub(super) fn asks(runbook: &Runbook) -> Vec<(&str, Ask<'_>, bool)> {
     all
 }
 
+/// The questions of a chain one by one; anything else as it is.
+fn each<'a>(target: &'a str, ask: Ask<'a>, changes: bool) -> Vec<(&'a str, Ask<'a>, bool)> {
+    let Ask::Chain(chain) = ask else { return vec![(target, ask, changes)] };
+    let first = chain.first().ok().map(|ask| (target, ask, false));
+    let also = chain.also.iter().filter_map(|a| Some((a.target.as_str(), a.ask().ok()?, false)));
+    first.into_iter().chain(also).collect()
+}
+
 /// What a system does in a step, and what it does to take it back.
-fn tasks(work: &Work) -> Vec<&Task> {
+pub(super) fn tasks(work: &Work) -> Vec<&Task> {
     let mut all: Vec<&Task> = work.task().into_iter().collect();
     if let Some(Undo::Step(undo)) = work.task().and_then(|t| t.undo.as_ref()) {
         all.extend(undo.work.task());
@@ -133,7 +146,7 @@ fn tasks(work: &Work) -> Vec<&Task> {
 }
 
 /// The questions of steps that only look.
-fn looks(work: &Work) -> &[Check] {
+pub(super) fn looks(work: &Work) -> &[Check] {
     match work {
         Work::Wait(wait) => &wait.until,
         Work::Parallel(parallel) => &parallel.checks,
@@ -184,7 +197,7 @@ fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<Str
             }
         };
         for p in ask.placeholders() {
-            let sql = matches!(ask, Ask::Sql(_));
+            let sql = matches!(ask, Ask::Sql(_) | Ask::Chain(Chain { sql: Some(_), .. }));
             let known = names.contains(p.as_str()) || extra.contains(&p.as_str()) && (!sql || p == "approved");
             if !known {
                 let near =
@@ -216,11 +229,11 @@ fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<Str
 fn unfit(check: &Check) -> Option<String> {
     let http = matches!(check.ask(), Ok(Ask::Http(_)));
     match check.ask() {
-        Ok(Ask::Http(call)) if !call.method.reads() => {
+        Ok(Ask::Http(call)) if !look::reads(call) && !look::refused(call, &check.expect) => {
             Some(format!("uses {}, and a check only reads: use get or head", call.method.word()))
         }
         Ok(Ask::Http(call)) if call.each => Some("asks once: `each` is for steps".to_owned()),
-        Ok(Ask::Sql(_)) if check.expect.is_empty() => {
+        Ok(Ask::Sql(_) | Ask::Chain(_)) if check.expect.is_empty() => {
             Some("expects nothing, so it could never fail: add `expect`".to_owned())
         }
         _ if !http && check.expect.answer.is_some() => {
@@ -316,6 +329,7 @@ pub(super) fn leads_to(runbook: &Runbook) -> impl Iterator<Item = &String> {
 fn mismatched(work: &Work, task: &Task) -> Option<String> {
     let fits = match (work, task.ask()) {
         (_, Err(_)) => true,
+        (_, Ok(Ask::Chain(_))) => true,
         (Work::Sql(_), Ok(ask)) => matches!(ask, Ask::Sql(_)),
         (Work::Http(_), Ok(ask)) => matches!(ask, Ask::Http(_)),
         (Work::Process(_), Ok(ask)) => matches!(ask, Ask::Process(_)),
@@ -355,6 +369,11 @@ fn missing_in_change(task: &Task) -> Option<String> {
         Ask::Sql(_) if preview.target.as_ref().is_some_and(|t| *t != task.target) => {
             lack("preview on the database that it changes")
         }
+        // Between the last look elsewhere and the change there is a moment: a fault then must leave nothing.
+        Ask::Sql(_) if !preview.also.is_empty() && task.effect != EffectClass::Atomic => {
+            lack("be `atomic`, because its preview also asks elsewhere")
+        }
+        Ask::Chain(_) => lack("do one thing: `also` is for what only reads"),
         Ask::Http(call) if call.each && !names_a_row(&ask, preview) => {
             lack("name an identity column of the row in each call")
         }

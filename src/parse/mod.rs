@@ -7,6 +7,7 @@ pub mod coverage;
 pub mod draft;
 mod include;
 mod lint;
+mod look;
 mod near;
 pub mod page;
 mod shared;

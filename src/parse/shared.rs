@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use super::catalog::{self, SHARED};
 use super::near::nearest;
-use crate::model::runbook::{Loaded, Shared};
+use crate::model::catalog::Loaded;
+use crate::model::runbook::Shared;
 
 /// Every name that leads nowhere and every line that says too little.
 pub(super) fn faults(text: &str, shared: &Shared, runbooks: &BTreeMap<String, Loaded>) -> Vec<String> {

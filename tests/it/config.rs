@@ -36,6 +36,8 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
         ("main-db-observer", "postgres://drbot_observer:a@db.example/app\n"),
         ("main-db-operator", "postgres://drbot_operator:b@db.example/app\n"),
         ("data-api-key", "sb_publishable_0123456789\n"),
+        ("stripe-authorization", "Bearer rk_live_0123456789\n"),
+        ("app-secret-key", "sb_secret_0123456789\n"),
         ("supabase-token", "Bearer sbp_0123456789\n"),
         ("supabase-secret-key", "sb_secret_0123456789\n"),
         ("github-token", "Bearer ghs_0123456789\n"),

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use drbot::model::case::Case;
+use drbot::model::catalog::Catalog;
 use drbot::model::id::CaseId;
 use drbot::model::inbound::Input;
-use drbot::model::runbook::Catalog;
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};

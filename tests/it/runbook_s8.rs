@@ -67,6 +67,7 @@ impl Played {
             sql: preview.sql.clone(),
             call: None,
             run: None,
+            also: Vec::new(),
             evidence: false,
             expect: Default::default(),
             figure: String::new(),

@@ -85,10 +85,10 @@ impl Saas {
     }
 
     /// What the page's statement would leave, asked inside its transaction, which is then rolled back.
-    pub async fn harm(&self, change: &'static str, ask: &'static str) -> String {
+    pub async fn harm(&self, change: &str, ask: &'static str) -> String {
         let mut conn = self.database.connect(&self.database.superuser_url_of(SAAS)).await.expect("a connection");
         let mut tx = conn.begin().await.expect("a transaction");
-        tx.execute(sqlx::raw_sql(AssertSqlSafe(change))).await.expect(change);
+        tx.execute(sqlx::raw_sql(AssertSqlSafe(change.to_owned()))).await.expect(change);
         let left = sqlx::query_scalar(ask).fetch_one(&mut *tx).await.expect(ask);
         tx.rollback().await.expect("rolled back");
         left

@@ -1,6 +1,7 @@
 //! Vendors as strict fakes behind HTTP, made from what their documents say. Each keeps a record of every
 //! request and objects to any route, key or parameter it does not know; the test fails on an objection.
 
+pub mod app;
 pub mod functions;
 pub mod github;
 pub mod n8n;
@@ -19,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use app::App;
 use github::GitHub;
 use n8n::N8n;
 use stripe::Stripe;
@@ -48,6 +50,7 @@ impl Got {
 pub struct Books {
     pub requests: Vec<Got>,
     pub objections: Vec<String>,
+    pub app: App,
     pub github: GitHub,
     pub n8n: N8n,
     pub stripe: Stripe,
@@ -56,7 +59,8 @@ pub struct Books {
     pub delay: Duration,
 }
 
-/// The vendors of one test, on one port: `/data`, `/edge`, `/github`, `/management`, `/n8n`, `/status`, `/stripe`.
+/// The vendors of one test, on one port: `/app`, `/data`, `/edge`, `/github`, `/management`, `/n8n`, `/status`,
+/// `/stripe`.
 #[derive(Clone)]
 pub struct Vendors {
     port: u16,
@@ -126,6 +130,7 @@ async fn answer(State(vendors): State<Vendors>, request: Request) -> Response {
     let (answered, delay) = vendors.with(|books| {
         books.requests.push(got.clone());
         let answered = match got.path.split('/').nth(1) {
+            Some("app") => books.app.answer(&got),
             Some("edge") => books.supabase.functions.call(&got, &mut books.delay),
             Some("github") => books.github.answer(&got, &mut books.supabase.functions),
             Some("n8n") => books.n8n.answer(&got),

@@ -9,11 +9,11 @@ pub mod runbooks;
 pub mod status;
 
 use crate::model::case::{Body, Case};
+use crate::model::catalog::Catalog;
 use crate::model::effect::CardKind;
 use crate::model::event::Entry;
 use crate::model::message::Message;
 use crate::model::person::Roster;
-use crate::model::runbook::Catalog;
 use crate::model::time::{Millis, Span};
 use crate::model::world::World;
 

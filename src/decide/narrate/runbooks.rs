@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::catalog::{Catalog, Loaded};
 use crate::model::message::{Message, Part, Run};
-use crate::model::runbook::{Catalog, Loaded, Runbook};
+use crate::model::runbook::Runbook;
 
 /// Lists all runbooks.
 #[must_use]

@@ -91,6 +91,18 @@ impl Sql {
         }
     }
 
+    /// Which server a target is, as it says itself.
+    ///
+    /// # Errors
+    /// Says why it could not be asked.
+    pub async fn identity(&self, target: &str) -> Result<TargetIdentity, String> {
+        let asked = async {
+            let mut conn = self.observer(target, "identity", Span::seconds(5)).await?;
+            Ok(observe::identity(&mut conn).await?.0)
+        };
+        limited(SETUP + SETUP, asked).await.map_err(|f| f.text())
+    }
+
     /// Carries out a job and says how it ended and how certain that is.
     pub async fn run(&self, job: &Job) -> Ended {
         match job.effect {
@@ -218,6 +230,7 @@ pub(super) fn figure(q: &Question, rows: &Rows) -> String {
     for name in &rows.columns {
         values.entry(name.clone()).or_insert_with(|| "none".to_owned());
     }
+    values.entry("count".to_owned()).or_insert_with(|| rows.count().to_string());
     for name in &q.sensitive {
         values.entry(name.clone()).and_modify(|v| "(hidden)".clone_into(v));
     }

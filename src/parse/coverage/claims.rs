@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{Claim, How};
-use crate::model::runbook::{Catalog, Check, Risk, Runbook, Shared, Step, Work};
+use crate::model::catalog::Catalog;
+use crate::model::runbook::{Check, Risk, Runbook, Shared, Step, Work};
 use crate::parse::catalog::{SHARED, place};
 
 /// Every claim of all files.

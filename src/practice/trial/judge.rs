@@ -79,7 +79,7 @@ fn rows_of(deed: &Deed, answer: &Answer) -> Result<Rows, String> {
     }
     let at: Option<&RowsAt> = match deed {
         Deed::Http(calls) => calls.first().and_then(|c| c.rows.as_ref()),
-        Deed::Sql(_) | Deed::Process(_) => return Ok(Rows::default()),
+        Deed::Sql(_) | Deed::Process(_) | Deed::Chain(_) => return Ok(Rows::default()),
     };
     http(answer).rows(at, 1_000)
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::verdict;
 use crate::model::case::Body;
+use crate::model::catalog::Catalog;
 use crate::model::command::Command;
 use crate::model::effect::{Act, Job};
 use crate::model::id::CaseId;
@@ -16,7 +17,7 @@ use crate::model::inbound::Input;
 use crate::model::message::Reply;
 use crate::model::outcome::Outcome;
 use crate::model::run::{Phase, Run, RunState};
-use crate::model::runbook::{Catalog, Work};
+use crate::model::runbook::Work;
 use record::{Answers, Met, Recorded, Round};
 use stage::{PEOPLE, Stage, Waiting};
 

@@ -8,6 +8,7 @@ use crate::decide::narrate::{self, Scene};
 use crate::decide::route::{Route, route};
 use crate::model::approval::{Policy, Quorum};
 use crate::model::case::{Body, Case};
+use crate::model::catalog::Catalog;
 use crate::model::command::{Asked, Command};
 use crate::model::effect::{Act, CardKind};
 use crate::model::id::{CaseId, EffectKey, Ids};
@@ -15,7 +16,7 @@ use crate::model::inbound::{Input, Place};
 use crate::model::message::{Message, Part, Reply, Run as Text};
 use crate::model::outcome::Outcome;
 use crate::model::person::{Person, PersonId, Roster, Speaker};
-use crate::model::runbook::{Catalog, Risk};
+use crate::model::runbook::Risk;
 use crate::model::time::{Millis, Span};
 use crate::model::world::{Decision, Guard, Held, Open, Rules, World};
 

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use drbot::decide::decide;
 use drbot::decide::route::{Route, route, wants_history};
 use drbot::model::case::{Body, Case};
+use drbot::model::catalog::Catalog;
 use drbot::model::effect::{Act, CardKind, Effect, Job};
 use drbot::model::event::{Entry, Event};
 use drbot::model::id::{ButtonId, CaseId, EffectKey, Ids};
 use drbot::model::inbound::Input;
 use drbot::model::person::Roster;
-use drbot::model::runbook::Catalog;
 use drbot::model::time::Millis;
 use drbot::model::world::{Decision, Guard, Held as Lock, Open, Ringing, World};
 

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use drbot::model::approval::{Policy, Quorum};
+use drbot::model::catalog::Catalog;
 use drbot::model::id::CaseId;
 use drbot::model::person::{Person, PersonId, Roster, Speaker};
-use drbot::model::runbook::{Catalog, Risk};
+use drbot::model::runbook::Risk;
 use drbot::model::time::Span;
 use drbot::model::world::Rules;
 use drbot::parse::catalog::{SHARED, Site, TargetKind, load};
