@@ -51,7 +51,7 @@ pub(super) fn faults(runbook: &Runbook) -> Vec<(Vec<String>, String)> {
 }
 
 fn preview(preview: &Preview) -> Option<String> {
-    let own = preview.call.as_ref().filter(|c| !reads(c) || c.each).map(|c| changes(c));
+    let own = preview.call.as_ref().filter(|c| !reads(c) || c.each).map(changes);
     own.or_else(|| preview.also.iter().find_map(also))
 }
 

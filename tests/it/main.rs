@@ -35,6 +35,7 @@ mod scenario_s2;
 mod scenario_s3;
 mod scenario_s4;
 mod scenario_s5;
+mod scenario_s6;
 mod scenario_s7;
 mod schema;
 mod secrets;

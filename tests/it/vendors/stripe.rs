@@ -63,6 +63,7 @@ impl Stripe {
             }
             ("POST", ["v1", "events", id, "retry"]) => self.post(got, id),
             ("POST", ["v1", "account_links"]) => self.link(got),
+            ("POST", ["v1", "payment_intents"]) => self.pay(got),
             ("POST", ["v2", "core", "event_destinations", id, "ping"]) => self.ping(got, id),
             _ => None,
         }
@@ -153,6 +154,18 @@ impl Stripe {
         }
         let url = format!("https://connect.stripe.example/setup/{account}");
         self.keyed(got, json!({"object": "account_link", "url": url, "expires_at": 1_763_000_000}))
+    }
+
+    /// A payment made by hand. With a live key a right one would charge somebody, so none is ever taken here.
+    fn pay(&mut self, got: &Got) -> Answer {
+        let form = form(got)?;
+        if form.contains_key("destination") {
+            return Some((400, refusal("invalid_request_error", "Received unknown parameter: destination")));
+        }
+        if form.get("confirm").is_some_and(|c| c == "true") && !form.contains_key("payment_method") {
+            return Some((400, refusal("invalid_request_error", "You cannot confirm without a payment method")));
+        }
+        None
     }
 
     fn ping(&mut self, got: &Got, id: &str) -> Answer {
