@@ -10,6 +10,7 @@ use schemars::generate::SchemaSettings;
 use super::{fail, say};
 use crate::config::Config;
 use crate::model::runbook::{Runbook, Shared};
+use crate::practice::trial::record::Record;
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -18,6 +19,8 @@ pub enum File {
     Runbook,
     /// `commands/_shared.yaml`.
     Shared,
+    /// Recorded cases in `commands/tests/`.
+    Cases,
     /// The configuration.
     Config,
 }
@@ -28,6 +31,7 @@ fn of(file: File) -> Schema {
     match file {
         File::Runbook => generator.into_root_schema_for::<Runbook>(),
         File::Shared => generator.into_root_schema_for::<Shared>(),
+        File::Cases => generator.into_root_schema_for::<Record>(),
         File::Config => generator.into_root_schema_for::<Config>(),
     }
 }

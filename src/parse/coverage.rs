@@ -40,6 +40,8 @@ pub struct Claim {
     pub how: How,
     /// Runbook and step, or what is in the shared file.
     pub by: String,
+    /// The list in the head of the file that would hold the lines, and is empty.
+    pub lacks: Option<&'static str>,
 }
 
 /// One line of the page with everything that answers for it.
@@ -184,6 +186,9 @@ fn dishonest(claim: &Claim, section: &Section) -> Option<String> {
             "{at} is done by hand, which would count as automated: make it a step of a system, or say why no system \
              can do it with `by_hand: qr_scan`, `outside_support`, `legal_notice` or `no_api`"
         ));
+    }
+    if let Some(list) = claim.lacks {
+        return Some(format!("{at} is kept by nobody: `{list}` is empty in this file: fill it, or remove the id"));
     }
     let part = section.id.split_once('.').map_or("", |(_, p)| p);
     let work = part.starts_with(|c: char| c.is_ascii_digit()) && section.id.starts_with('S');

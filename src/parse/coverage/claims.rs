@@ -35,7 +35,7 @@ impl Book<'_> {
     fn claim(&mut self, ids: &[String], needles: &[&str], how: &How, by: &str) {
         for id in ids {
             let at = place(self.file, self.text, &[needles, &[id]].concat());
-            self.claims.push(Claim { at, id: id.clone(), how: how.clone(), by: by.to_owned() });
+            self.claims.push(Claim { at, id: id.clone(), how: how.clone(), by: by.to_owned(), lacks: None });
         }
     }
 
@@ -70,6 +70,12 @@ impl Book<'_> {
     fn runbook(&mut self, book: &Runbook) {
         let name = &book.runbook;
         self.claim(&book.covers, &["covers:"], &How::Kept, &format!("{name}: head"));
+        for claim in &mut self.claims {
+            let part = claim.id.split('/').next().and_then(|id| id.split_once('.')).map_or("", |(_, part)| part);
+            claim.lacks = [("symptoms", &book.symptoms), ("causes", &book.causes), ("after", &book.after)]
+                .into_iter()
+                .find_map(|(list, texts)| (list == part && texts.is_empty()).then_some(list));
+        }
         for one in &book.replaces {
             self.claim(&one.ids, &["replaces:"], &How::Replaced(one.why.clone()), name);
         }

@@ -15,7 +15,7 @@ use crate::model::runbook::{Affects, Runbook};
 use crate::parse::catalog::{line_and_column, seek};
 
 /// Functions that change something though they stand in a select.
-const ACTING: [&str; 24] = [
+const ACTING: [&str; 21] = [
     "pg_terminate_backend",
     "pg_cancel_backend",
     "pg_reload_conf",
@@ -30,7 +30,6 @@ const ACTING: [&str; 24] = [
     "pg_try_advisory_lock",
     "pg_notify",
     "pg_drop_replication_slot",
-    "pg_sleep",
     "nextval",
     "setval",
     "set_config",
@@ -38,8 +37,6 @@ const ACTING: [&str; 24] = [
     "lo_export",
     "lo_unlink",
     "dblink_exec",
-    "query_to_xml",
-    "pg_read_file",
 ];
 
 /// A statement in a file: who asks it, its text, whether it may write, and whether it says that it means all.

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::model::schema::Scalar;
 use crate::model::time::Span;
 
 /// A file: the recorded cases of one runbook.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     pub runbook: String,
@@ -17,12 +19,13 @@ pub struct Record {
 }
 
 /// One case: what was answered, and what must come of it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recorded {
     pub name: String,
     /// Parameters, of the installation and of the run alike.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub given: BTreeMap<String, String>,
     /// Detections one after the other.
     #[serde(default)]
@@ -33,7 +36,7 @@ pub struct Recorded {
 }
 
 /// One detection: what each check was told, and the light it leads to.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Round {
     pub answers: Answers,
@@ -48,7 +51,7 @@ pub struct Round {
 pub type Answers = BTreeMap<String, Answer>;
 
 /// A run: what each step met, and how it all ends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
     #[serde(default)]
@@ -67,7 +70,7 @@ pub struct Run {
 }
 
 /// What one step met: its target's answers, or what people did.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Met {
     pub preview: Option<Answer>,
@@ -92,10 +95,11 @@ pub struct Met {
 }
 
 /// What a target said, or why it said nothing.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Answer {
     /// Rows of a statement or of programs' output: column to text, null for NULL.
+    #[schemars(with = "Option<Vec<BTreeMap<String, Option<Scalar>>>>")]
     pub rows: Option<Vec<BTreeMap<String, Option<String>>>>,
     /// The status of a call's answer.
     pub status: Option<u16>,
