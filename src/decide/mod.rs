@@ -10,6 +10,7 @@ mod draft;
 mod flow;
 mod interlock;
 pub mod narrate;
+mod params;
 mod plan;
 pub mod policy;
 mod render;

@@ -88,6 +88,9 @@ impl Incident {
                 Ok(())
             }
             Event::RunStarted { id, loaded, values, by } if self.run.as_ref().is_none_or(Run::idle) => {
+                // What this person was asked for this run is answered; sent again it must not start another.
+                let asked = FormPurpose::Run(loaded.runbook.runbook.clone());
+                self.forms.retain(|f| f.purpose != asked || f.person != *by);
                 self.run = Some(Run::new(id.clone(), (**loaded).clone(), values.clone(), by.clone(), at));
                 self.runs += 1;
                 Ok(())
@@ -102,7 +105,7 @@ impl Incident {
         match event {
             Event::PersonAsked { step, done, cannot } => {
                 // A form of an earlier attempt must not report this one.
-                self.forms.retain(|f| matches!(f.purpose, FormPurpose::Deny(_)));
+                self.forms.retain(|f| matches!(f.purpose, FormPurpose::Deny(_) | FormPurpose::Run(_)));
                 self.person = Some((step.clone(), done.clone(), cannot.clone()));
             }
             Event::PersonDid { .. }

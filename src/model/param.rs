@@ -25,6 +25,9 @@ pub struct Param {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Scalar>")]
     pub values: Vec<String>,
+    /// The question a person is asked for it, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
 }
 
 /// What a parameter may hold.
@@ -74,6 +77,26 @@ impl Param {
             ParamType::Choice => {
                 Err(format!("parameter `{name}` is `{text}`: choose one of {}", self.values.join(", ")))
             }
+        }
+    }
+
+    /// What a value looks like, in words, with its bounds.
+    #[must_use]
+    pub fn takes(&self) -> String {
+        let what = match self.kind {
+            ParamType::Duration => "A duration such as 5m".to_owned(),
+            ParamType::Integer => "A whole number".to_owned(),
+            ParamType::Choice => format!("One of {}", self.values.join(", ")),
+            ParamType::Name => "A name of letters, digits, dots, _ and -".to_owned(),
+            ParamType::Text => "One line of at most 200 characters".to_owned(),
+            ParamType::Uuid => "An id such as 123e4567-e89b-12d3-a456-426614174000".to_owned(),
+            ParamType::Time => "A point in time such as 2026-11-22T10:00:00Z".to_owned(),
+        };
+        match (&self.min, &self.max) {
+            (Some(min), Some(max)) => format!("{what}, from {min} to {max}"),
+            (Some(min), None) => format!("{what}, at least {min}"),
+            (None, Some(max)) => format!("{what}, at most {max}"),
+            (None, None) => what,
         }
     }
 

@@ -73,7 +73,12 @@ fn sound(name: &str, param: &Param) -> Result<(), String> {
     for bound in [&param.default, &param.min, &param.max].into_iter().flatten() {
         param.read(name, bound)?;
     }
-    Ok(())
+    match &param.ask {
+        Some(ask) if ask.trim().is_empty() || ask.chars().count() > 200 || ask.chars().any(char::is_control) => {
+            Err(format!("parameter `{name}`: `ask` is one line of 1 to 200 characters"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What to look for, one behind the other, to find the place of a fault; and the fault.

@@ -18,6 +18,7 @@ mod interlocks;
 mod manual;
 mod mentions;
 mod messages;
+mod params;
 mod plan;
 mod post_rate;
 mod post_slack;

@@ -136,7 +136,7 @@ impl Practice {
         let view = self.views().into_iter().find(|v| v.id == view_id && v.open && v.user == user.user);
         let mut view = view.ok_or_else(|| anyhow!("{} has no open modal {view_id}", user.name))?.view;
         view["state"] = json!({"values": filled(&view, values)?});
-        let payload = self.submit_payload(user, view);
+        let payload = self.submit_payload(user, view.clone());
         let signed = self.sign(Door::Interactions, form(&[("payload", &payload.to_string())]));
         let answer = self.redeliver(&signed).await;
         let reply: Value = serde_json::from_str(&answer.body).unwrap_or_default();
@@ -145,6 +145,9 @@ impl Practice {
             if let Some(view) = state.views.iter_mut().find(|v| v.id == view_id) {
                 view.open = false;
             }
+        }
+        if let Some(why) = unfit(&view, &reply) {
+            self.inner.state().violations.push(format!("answer to a form: {why}"));
         }
         self.inner.changed();
         Ok(answer)
@@ -330,27 +333,57 @@ fn seen(mut message: Message, button: &Button) -> Message {
     message
 }
 
-/// The state of a modal's fields.
+/// The state of a modal's fields: what was filled in, else what stood there already. An empty value empties
+/// its field.
 fn filled(view: &Value, values: &[(&str, &str)]) -> Result<Map<String, Value>> {
     let mut state = Map::new();
     let blocks = view["blocks"].as_array().map(Vec::as_slice).unwrap_or_default();
     for block in blocks.iter().filter(|b| b["type"] == "input") {
         let id = block["block_id"].as_str().unwrap_or_default();
-        let value = values.iter().find(|(block, _)| *block == id).map(|(_, value)| *value).filter(|v| !v.is_empty());
+        let element = &block["element"];
+        let set = element["initial_value"].as_str().or(element["initial_option"]["value"].as_str());
+        let given = values.iter().find(|(block, _)| *block == id).map(|(_, value)| *value);
+        let value = given.or(set).filter(|v| !v.is_empty());
         if value.is_none() && block["optional"] != true {
             bail!("the field {id:?} must be filled in");
         }
         let length = value.map_or(0, |v| v.chars().count() as u64);
-        if block["element"]["max_length"].as_u64().is_some_and(|most| length > most) {
+        if element["max_length"].as_u64().is_some_and(|most| length > most) {
             bail!("the field {id:?} takes no {length} characters");
         }
-        let action = block["element"]["action_id"].as_str().unwrap_or_default();
-        state.insert(id.to_owned(), json!({action: {"type": block["element"]["type"], "value": value}}));
+        let action = element["action_id"].as_str().unwrap_or_default();
+        let kind = &element["type"];
+        let stands = match kind.as_str() {
+            Some("static_select") => json!({"type": kind, "selected_option": chosen(element, id, value)?}),
+            _ => json!({"type": kind, "value": value}),
+        };
+        state.insert(id.to_owned(), json!({action: stands}));
     }
     if let Some((unknown, _)) = values.iter().find(|(block, _)| !state.contains_key(*block)) {
         bail!("the modal has no field {unknown:?}");
     }
     Ok(state)
+}
+
+/// The option of a list that has this value.
+fn chosen(element: &Value, id: &str, value: Option<&str>) -> Result<Value> {
+    let Some(value) = value else { return Ok(Value::Null) };
+    let options = element["options"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = options.iter().find(|o| o["value"] == value);
+    found.cloned().ok_or_else(|| anyhow!("the field {id:?} has no option {value:?}"))
+}
+
+/// Why Slack would show its own error for this answer to a form, instead of what the bot says.
+fn unfit(view: &Value, reply: &Value) -> Option<String> {
+    let action = reply.get("response_action")?.as_str().unwrap_or_default();
+    let errors = reply["errors"].as_object().filter(|_| action == "errors");
+    let Some(errors) = errors.filter(|e| !e.is_empty()) else {
+        return Some(format!("response_action {action:?} without errors"));
+    };
+    let blocks = view["blocks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let known = |id: &str| blocks.iter().any(|b| b["type"] == "input" && b["block_id"] == id);
+    let odd = errors.iter().find(|(id, text)| !known(id) || text.as_str().is_none_or(str::is_empty));
+    odd.map(|(id, text)| format!("an error {text} under {id:?}, which is no input of the modal or says nothing"))
 }
 
 fn form(pairs: &[(&str, &str)]) -> String {

@@ -195,7 +195,8 @@ fn ended(luck: usize) -> Ended {
 fn place(roll: Roll) -> Place {
     let mention = roll.a.is_multiple_of(3);
     let thread = (mention && !roll.b.is_multiple_of(4)).then(|| format!("inc-{}/Main", 1 + roll.b % 3));
-    Place { channel: if roll.c % 12 == 11 { "C2" } else { "C1" }.into(), reply: None, thread, mention }
+    let trigger = (!mention && !roll.b.is_multiple_of(8)).then(|| format!("trigger-{}-{}", roll.a, roll.b));
+    Place { channel: if roll.c % 12 == 11 { "C2" } else { "C1" }.into(), reply: None, thread, mention, trigger }
 }
 
 fn said(by: usize, roll: Roll, incident: Option<u64>, command: Command) -> Input {
@@ -212,9 +213,14 @@ fn people(engine: &Engine, roll: Roll) -> Input {
     let open: Vec<_> = engine.world.open.values().collect();
     let Some(open) = pick(&open, a) else { return said(b % 4, roll, None, Command::Declare { title: named(c) }) };
     let number = Some(open.number);
-    let start = || said(b % 2, roll, number, Command::Run { runbook: named(c % 5), given: BTreeMap::new() });
+    let given =
+        if a.is_multiple_of(4) { BTreeMap::from([("port".to_owned(), "7".to_owned())]) } else { BTreeMap::new() };
+    let given = if named(c % 5) == "quick" { given } else { BTreeMap::new() };
+    let start = || said(b % 2, roll, number, Command::Run { runbook: named(c % 5), given: given.clone() });
     let incident = engine.cases.get(&open.case).and_then(|s| s.case.incident());
-    let Some((incident, run)) = incident.and_then(|i| Some((i, i.run.as_ref()?))) else { return start() };
+    let Some((incident, run)) = incident.and_then(|i| Some((i, i.run.as_ref()?))) else {
+        return if c % 4 == 3 { fill(engine, roll) } else { start() };
+    };
     let paused = matches!(run.state, RunState::Paused(_));
     match run.current() {
         Some((step, state)) if state.phase == Phase::Unknown => {
@@ -248,6 +254,7 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             said(b % 4, roll, number, Command::Skip { step: step.id.clone(), reason: "not needed".into() })
         }
         _ if paused && !c.is_multiple_of(4) => said(b % 4, roll, number, Command::Next { choice: None }),
+        _ if run.idle() && c % 4 == 3 => fill(engine, roll),
         _ if run.idle() => start(),
         _ => fill(engine, roll),
     }
@@ -271,7 +278,11 @@ fn fill(engine: &Engine, roll: Roll) -> Input {
     let (token, voice) =
         engine.tokens.get(newest).cloned().unwrap_or_else(|| (ButtonId(format!("{:032x}", roll.a)), 0));
     let by = speaker(if roll.c % 8 == 7 { roll.a } else { voice });
-    Input::Filled(Form { by, token, text: if roll.c % 9 == 8 { " " } else { "the import must finish" }.into() })
+    let port = [" 7 ", "700", "", "8", "9"][roll.c % 5];
+    let values = [("param-port", port), ("param-side", ["right", "up", ""][roll.c % 3])];
+    let values = values.map(|(id, text)| (id.to_owned(), text.to_owned())).into();
+    let text = if roll.c % 9 == 8 { " " } else { "the import must finish" }.into();
+    Input::Filled(Form { by, token, text, values })
 }
 
 /// Any button of any time, pressed by anybody.
