@@ -3,7 +3,7 @@
 
 use super::advance::advance;
 use super::draft::Draft;
-use super::{Cx, flow, params, policy, start};
+use super::{Cx, flow, params, pick, policy, start};
 use crate::model::approval::{Approval, ApprovalId, Standing};
 use crate::model::effect::{Act, AskForm, Lane};
 use crate::model::event::Event;
@@ -28,6 +28,10 @@ pub(crate) fn clicked(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Repl
 }
 
 fn decide_click(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Option<String> {
+    // Shown to one person alone, so it is no card.
+    if let Some(picking) = pick::behind(draft, &click.button) {
+        return pick::clicked(draft, cx, click, &picking);
+    }
     if let Some(odd) = elsewhere(draft, click) {
         return Some(odd);
     }
@@ -133,7 +137,7 @@ pub(super) struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    fn of(click: &Click) -> Asking<'_> {
+    pub(super) fn of(click: &Click) -> Asking<'_> {
         Asking { by: &click.by, channel: &click.place.channel, trigger: &click.trigger }
     }
 }

@@ -11,6 +11,7 @@ mod flow;
 mod interlock;
 pub mod narrate;
 mod params;
+mod pick;
 mod plan;
 pub mod policy;
 mod render;

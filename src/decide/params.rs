@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::approve::{self, Asking};
 use super::draft::Draft;
-use super::{Cx, private, said};
+use super::{Cx, pick, private, said};
 use crate::model::effect::AskForm;
 use crate::model::form::{FIELDS, Field, FieldInput};
 use crate::model::inbound::{Form, FormPurpose, Place};
@@ -26,8 +26,7 @@ pub(super) fn ask(
 ) -> Option<Reply> {
     let ((by, person, place), (name, given)) = (from, what);
     let loaded = cx.catalog.find(name).filter(|l| l.unusable.is_none() && l.only_known(given).is_ok())?;
-    let missing = missing(loaded, given);
-    if missing.is_empty() {
+    if missing(loaded, given).is_empty() {
         return None;
     }
     if let Some(why) = said::already(draft, cx, loaded) {
@@ -38,47 +37,58 @@ pub(super) fn ask(
     if let Some(why) = given.iter().find_map(|(name, text)| params.get(name)?.read(name, text).err()) {
         return Some(private(format!("{why}.")));
     }
-    let line = line(loaded, given, &missing);
-    let lacks = format!("`{}` needs {}", loaded.runbook.runbook, named(&missing));
-    let form = place.trigger.as_ref().filter(|_| params.len() <= FIELDS);
-    let Some(trigger) = form else { return Some(private(format!("{lacks}. Type `{line}`."))) };
-    let form = AskForm {
-        token: cx.ids.button(),
-        title: "Start a runbook".into(),
-        explain: format!("{} ({})", loaded.runbook.title, loaded.runbook.runbook),
-        label: String::new(),
-        submit: "Start".into(),
-        fields: fields(loaded, given),
-        otherwise: Some(format!("Type `{line}`.")),
-    };
+    let (line, lacks) = (line(loaded, given), lacks(loaded, given));
+    if let Some(reply) = pick::ask(draft, cx, from, (loaded, given)) {
+        return Some(reply);
+    }
+    let trigger = place.trigger.as_ref().filter(|_| params.len() <= FIELDS);
+    let Some(trigger) = trigger else { return Some(private(format!("{lacks}. Type `{line}`."))) };
+    let form = form(cx, loaded, given, &BTreeMap::new());
     let purpose = FormPurpose::Run(loaded.runbook.runbook.clone());
     approve::open(draft, cx, Asking { by, channel: &place.channel, trigger }, (form, purpose, person));
     Some(private(format!("{lacks}. A form asks for it; or type `{line}`.")))
 }
 
+/// What can be chosen from, by parameter: value and text.
+pub(super) type Lists = BTreeMap<String, Vec<(String, String)>>;
+
+/// The form for a run of this runbook.
+pub(super) fn form(cx: &mut Cx<'_>, loaded: &Loaded, given: &BTreeMap<String, String>, lists: &Lists) -> AskForm {
+    AskForm {
+        token: cx.ids.button(),
+        title: "Start a runbook".into(),
+        explain: format!("{} ({})", loaded.runbook.title, loaded.runbook.runbook),
+        label: String::new(),
+        submit: "Start".into(),
+        fields: fields(loaded, given, lists),
+        otherwise: Some(format!("Type `{}`.", line(loaded, given))),
+    }
+}
+
 /// The parameters without a value, by name.
-fn missing<'a>(loaded: &'a Loaded, given: &BTreeMap<String, String>) -> Vec<&'a str> {
+pub(super) fn missing<'a>(loaded: &'a Loaded, given: &BTreeMap<String, String>) -> Vec<&'a str> {
     let lacks = |name: &String, param: &Param| {
         param.default.is_none() && !loaded.defaults.contains_key(name) && !given.contains_key(name)
     };
     loaded.runbook.params.iter().filter(|(name, param)| lacks(name, param)).map(|(name, _)| name.as_str()).collect()
 }
 
-/// "a value for `a` and `b`".
-fn named(missing: &[&str]) -> String {
-    let names: Vec<String> = missing.iter().map(|n| format!("`{n}`")).collect();
-    format!("a value for {}", names.join(", "))
+/// "`x` needs a value for `a`, `b`".
+pub(super) fn lacks(loaded: &Loaded, given: &BTreeMap<String, String>) -> String {
+    let names: Vec<String> = missing(loaded, given).iter().map(|n| format!("`{n}`")).collect();
+    format!("`{}` needs a value for {}", loaded.runbook.runbook, names.join(", "))
 }
 
 /// The command that starts the same run by text.
-fn line(loaded: &Loaded, given: &BTreeMap<String, String>, missing: &[&str]) -> String {
+pub(super) fn line(loaded: &Loaded, given: &BTreeMap<String, String>) -> String {
+    let lacking = missing(loaded, given);
+    let open = lacking.iter().map(|name| format!(" {name}=VALUE"));
     let given = given.iter().map(|(name, text)| format!(" {name}={text}"));
-    let open = missing.iter().map(|name| format!(" {name}=VALUE"));
     format!("/dr run {}{}", loaded.runbook.runbook, given.chain(open).collect::<String>())
 }
 
 /// One field for each parameter: those that need a value first, then those that have one.
-fn fields(loaded: &Loaded, given: &BTreeMap<String, String>) -> Vec<Field> {
+fn fields(loaded: &Loaded, given: &BTreeMap<String, String>, lists: &Lists) -> Vec<Field> {
     let known = loaded.known();
     let mut all: Vec<Field> = loaded
         .runbook
@@ -86,14 +96,19 @@ fn fields(loaded: &Loaded, given: &BTreeMap<String, String>) -> Vec<Field> {
         .iter()
         .map(|(name, param)| {
             let value = given.get(name).or_else(|| known.get(name)).cloned();
-            let takes = format!("{}.", param.takes());
+            let takes = match lists.get(name) {
+                Some(_) if param.many() => "Choose one or several.".to_owned(),
+                Some(_) => "Choose one.".to_owned(),
+                None => format!("{}.", param.takes()),
+            };
             Field {
                 id: format!("{ID}{name}"),
                 label: name.clone(),
                 hint: param.ask.as_ref().map_or(takes.clone(), |ask| format!("{ask} {takes}")),
                 optional: known.contains_key(name),
-                input: match param.kind {
-                    ParamType::Choice => FieldInput::one_of(&param.values),
+                input: match (lists.get(name), param.kind) {
+                    (Some(list), _) => FieldInput::Pick { many: param.many(), options: list.clone() },
+                    (None, ParamType::Choice) => FieldInput::one_of(&param.values),
                     _ => FieldInput::Line,
                 },
                 value,

@@ -10,7 +10,7 @@ use super::alert::{AlertGroup, AlertMatch};
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::expect::Expect;
 use super::flow::{Choose, OnFail, Parallel, Retry, Wait};
-pub use super::param::{Param, ParamType};
+pub use super::param::{Param, ParamType, Pick};
 use super::time::Span;
 
 /// One scenario as a file: how it is noticed, what is done, how success is proved.

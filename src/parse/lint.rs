@@ -1,6 +1,8 @@
 //! What is well formed in a runbook file and still not safe or not sensible. Takes the file's text and the
 //! runbook; gives every fault with its place.
 
+mod pick;
+
 use std::collections::BTreeSet;
 
 use super::catalog::place;
@@ -43,6 +45,9 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
             faults.push(format!("{}: {e}", place(file, text, &["params:", &format!("{name}:")])));
         }
     }
+    for (name, what) in pick::faults(runbook) {
+        faults.push(format!("{}: {what}", place(file, text, &["params:", &format!("{name}:"), "pick:"])));
+    }
     let mut ids = BTreeSet::new();
     for step in &runbook.steps {
         if !ids.insert(&step.id) {
@@ -55,7 +60,7 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
         }
     }
     let names: BTreeSet<&str> = runbook.params.keys().map(String::as_str).collect();
-    let mut used = BTreeSet::new();
+    let mut used = pick::used(runbook);
     for (where_, what) in statements(runbook, &names, &mut used).into_iter().chain(steps(&runbook.steps)) {
         let needles: Vec<&str> = where_.iter().map(String::as_str).collect();
         faults.push(format!("{}: {what}", place(file, text, &needles)));
@@ -91,6 +96,9 @@ pub(super) fn asks(runbook: &Runbook) -> Vec<(&str, Ask<'_>, bool)> {
     let looks = runbook.steps.iter().flat_map(|s| looks(&s.work));
     for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(looks) {
         add(check.target.as_str(), check.ask(), false);
+    }
+    for pick in runbook.params.values().filter_map(|p| p.pick.as_ref()) {
+        add(&pick.target, pick.ask(), false);
     }
     for task in runbook.steps.iter().flat_map(|s| tasks(&s.work)) {
         add(&task.target, task.ask(), !task.reads());

@@ -142,6 +142,7 @@ struct State {
 struct Value {
     value: Option<String>,
     selected_option: Option<Chosen>,
+    selected_options: Option<Vec<Chosen>>,
 }
 
 #[derive(Deserialize)]
@@ -151,7 +152,8 @@ struct Chosen {
 
 impl Value {
     fn text(self) -> String {
-        self.value.or(self.selected_option.map(|o| o.value)).unwrap_or_default()
+        let several = |all: Vec<Chosen>| all.into_iter().map(|o| o.value).collect::<Vec<_>>().join(",");
+        self.value.or(self.selected_option.map(|o| o.value)).or(self.selected_options.map(several)).unwrap_or_default()
     }
 }
 

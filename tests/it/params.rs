@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use drbot::practice::slack::{Answer, Door, View, plain_text, private_text};
+use drbot::practice::slack::{Answer, Door, Private, View, plain_text, private_text};
 use serde_json::{Value, json};
 
 use crate::support::Folder;
@@ -121,7 +121,7 @@ async fn a_form_asks_for_what_is_missing() {
     let ran = asked(&world);
     assert_eq!(ran.len(), 1, "{ran:?}");
     assert!(ran[0].contains("'bookings'") && ran[0].contains("'south'") && ran[0].contains("'4'"), "{ran:?}");
-    let started = |p: &drbot::practice::slack::Private| private_text(p).contains("Started in INC-1: Write a line");
+    let started = |p: &Private| private_text(p).contains("Started in INC-1: Write a line");
     assert!(world.slack.wait_private((CHANNEL, &user("alice")), started, LIMIT).await.is_ok(), "she is told");
 
     let again = forged(&world, &view, "alice", state()).await;
@@ -160,7 +160,7 @@ async fn without_a_form_the_text_says_what_to_type() {
     let signed = world.slack.sign(Door::Commands, body);
     let answer = world.slack.redeliver(&signed).await;
     assert!(private(&answer.body).contains("table_name=VALUE"), "{}", answer.body);
-    let told = |part: &'static str| move |p: &drbot::practice::slack::Private| private_text(p).contains(part);
+    let told = |part: &'static str| move |p: &Private| private_text(p).contains(part);
     let late = "could not be opened. Type /dr run note place=north table_name=VALUE";
     let found = world.slack.wait_private((CHANNEL, &alice), told(late), LIMIT).await;
     assert!(
@@ -181,5 +181,97 @@ async fn without_a_form_the_text_says_what_to_type() {
     assert!(world.say("alice", "run note place=north table_name=bookings").await.starts_with("Started in INC-1"));
     world.see(|t| t.contains("INC-1") && t.contains("Recovered after")).await;
     assert!(asked(&world)[0].contains("'2'"), "the default: {:?}", asked(&world));
+    world.finish();
+}
+
+const CHOSEN: &str = r#"
+runbook: chosen
+title: Look at bookings
+tier: 2
+objectives: { rto: 4h, rpo: 24h, mttr: 2h }
+estimate: 5m
+params:
+  least: { type: integer, default: "1" }
+  ids:
+    type: integer
+    ask: Which bookings?
+    pick:
+      target: main-db
+      sql: "select id::text, 'booking ' || id as what from generate_series(:least::int, 3) as b(id) order by id"
+      value: id
+      label: what
+      many: true
+detect:
+  every: 24h
+  failures: 1
+  checks:
+    - { id: seen, target: main-db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: "{n} seen" }
+steps:
+  - id: look
+    title: Look at {ids}
+    do:
+      sql:
+        target: main-db
+        effect: observe
+        risk: safe
+        sql: "select i as table_name from unnest(string_to_array(:ids, ',')) as t(i)"
+verify:
+  - { id: fine, target: main-db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: "{n} seen" }
+"#;
+
+/// A parameter with a live list: the list is fetched, its person gets a button, nobody else can use it, and
+/// what was chosen runs.
+#[tokio::test]
+async fn a_parameter_is_chosen_from_a_live_list() {
+    let files = runbooks(&[("chosen", CHOSEN)]);
+    let folder = files.0.clone();
+    let world = World::with(true, move |w| {
+        w.runbooks = folder;
+        w.parameters.clear();
+    })
+    .await;
+    let alice = user("alice");
+    world.say("alice", "declare chosen").await;
+    let told = world.say("alice", "run chosen").await;
+    assert!(told.contains("Listing `ids`") && told.contains("/dr run chosen ids=VALUE"), "{told}");
+    let here = |p: &Private| private_text(p).contains("the list is here");
+    let message = world.slack.wait_private((CHANNEL, &alice), here, LIMIT).await.expect("the list");
+    let log = world.database.as_ref().expect("a database").log_text();
+    let listed: Vec<&str> = log.lines().filter(|l| l.contains("execute") && l.contains("generate_series(")).collect();
+    assert!(!listed.is_empty() && listed.iter().all(|l| l.contains("user=drbot_observer")), "only reading: {listed:?}");
+    world.slack.click_private(&user("bob"), &message, "Choose").await.expect("pressed");
+    let refused = |p: &Private| private_text(p).contains("for the person who asked for it");
+    assert!(world.slack.wait_private((CHANNEL, &user("bob")), refused, LIMIT).await.is_ok());
+    assert!(world.slack.views().is_empty(), "no form for bob");
+
+    world.slack.click_private(&alice, &message, "Choose").await.expect("pressed");
+    let view = form(&world).await;
+    let blocks = view.view["blocks"].as_array().expect("blocks");
+    let element = &blocks.iter().find(|b| b["block_id"] == "param-ids").expect("the field")["element"];
+    assert_eq!(element["type"], "multi_static_select");
+    let options: Vec<(&str, &str)> = element["options"]
+        .as_array()
+        .expect("options")
+        .iter()
+        .map(|o| (o["value"].as_str().unwrap_or_default(), o["text"]["text"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(options, [("1", "booking 1"), ("2", "booking 2"), ("3", "booking 3")]);
+    assert_eq!(submit(&world, &view, &[("param-ids", "1,3")]).await, Value::Null);
+    world.see(|t| t.contains("INC-1") && t.contains("Recovered after")).await;
+    let ran = asked(&world);
+    assert!(ran.len() == 1 && ran[0].contains("'1,3'"), "{ran:?}");
+
+    // The button leads to nothing once its run has started; a list that is too long is told; by text each
+    // element is checked.
+    world.slack.click_private(&alice, &message, "Choose").await.expect("pressed");
+    assert!(world.slack.views().iter().all(|v| !v.open), "a used list opens no form");
+    world.say("alice", "run chosen least=-200").await;
+    let long = |p: &Private| private_text(p).contains("there are 204 rows, and a list holds 100");
+    let found = world.slack.wait_private((CHANNEL, &alice), long, LIMIT).await;
+    assert!(found.is_ok(), "{:?}", world.slack.privates(CHANNEL, &alice).iter().map(private_text).collect::<Vec<_>>());
+    assert!(world.say("alice", "run chosen ids=1,x").await.contains("`x` is not a whole number"));
+    assert!(world.say("alice", "run chosen ids=2,3").await.starts_with("Started in INC-1"));
+    world.slack.wait(LIMIT, || (asked(&world).len() == 2).then_some(())).await.expect("it ran");
+    assert!(asked(&world)[1].contains("'2,3'"));
     world.finish();
 }

@@ -264,7 +264,22 @@ async fn lists_in_forms_follow_slacks_rules() {
         assert_eq!(error, "invalid_arguments");
         assert!(detail.contains(at), "{path}: {detail}");
     }
+    let mut several = view.clone();
+    several["blocks"][0]["element"] = json!({"type": "multi_static_select", "action_id": "a",
+        "initial_options": [option("East", "e")], "options": [option("North", "n"), option("South", "s")]});
+    let Sent::Refused { detail, .. } = client.open_view(&trigger(&practice).await, &several).await else {
+        panic!("an initial option that is none was taken")
+    };
+    assert!(detail.contains("/element/initial_options/0]"), "{detail}");
     assert!(practice.views().is_empty());
+    several["blocks"][0]["element"]["initial_options"] = json!([option("South", "s")]);
+    assert_eq!(client.open_view(&trigger(&practice).await, &several).await, Sent::Ok(()));
+    let open = practice.wait_view(&alice(), LIMIT).await.unwrap();
+    let got = bot(&practice, "").await;
+    practice.submit(&alice(), &open.id, &[("b", "s,n")]).await.unwrap();
+    let state = &payload(&got, 0)["view"]["state"]["values"]["b"]["a"];
+    assert_eq!(state["selected_options"], json!([option("South", "s"), option("North", "n")]));
+    bot(&practice, "").await;
     assert_eq!(client.open_view(&trigger(&practice).await, &view).await, Sent::Ok(()));
     let open = practice.wait_view(&alice(), LIMIT).await.unwrap();
     assert!(practice.submit(&alice(), &open.id, &[("b", "x")]).await.is_err(), "no such option");

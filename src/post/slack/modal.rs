@@ -65,18 +65,32 @@ fn element(field: &Field) -> Value {
             element
         }
         FieldInput::OneOf(values) => {
-            let all: Vec<Value> = values.iter().map(|v| option(v)).collect();
-            let mut element = json!({"type": "static_select", "action_id": field.id, "options": all});
-            if let Some(value) = set.filter(|v| values.iter().any(|o| o == v)) {
-                element["initial_option"] = option(value);
-            }
-            element
+            let all: Vec<Value> = values.iter().map(|v| option(v, v)).collect();
+            list(field, &all, false)
+        }
+        FieldInput::Pick { many, options } => {
+            let all: Vec<Value> = options.iter().map(|(value, label)| option(value, label)).collect();
+            list(field, &all, *many)
         }
     }
 }
 
-fn option(value: &str) -> Value {
-    json!({"text": plain(value, Layout::Line, OPTION_TEXT, "(empty)"), "value": value})
+fn list(field: &Field, all: &[Value], many: bool) -> Value {
+    let kind = if many { "multi_static_select" } else { "static_select" };
+    let mut element = json!({"type": kind, "action_id": field.id, "options": all});
+    let set: Vec<&str> =
+        field.value.iter().flat_map(|v| if many { v.split(',').collect() } else { vec![v.as_str()] }).collect();
+    let set: Vec<&Value> = all.iter().filter(|o| set.iter().any(|v| o["value"] == **v)).collect();
+    match set.first() {
+        Some(_) if many => element["initial_options"] = json!(set),
+        Some(one) => element["initial_option"] = (*one).clone(),
+        None => {}
+    }
+    element
+}
+
+fn option(value: &str, label: &str) -> Value {
+    json!({"text": plain(label, Layout::Line, OPTION_TEXT, "(empty)"), "value": value})
 }
 
 #[cfg(test)]
@@ -146,6 +160,15 @@ mod tests {
         let block = json!({"type": "input", "block_id": "repair", "label": plain("repair <label>"),
             "hint": plain("A name"), "optional": true, "element": element});
         assert_eq!(drawn["blocks"], json!([block]));
+        let options =
+            vec![("7".to_owned(), "seven".to_owned()), ("8".into(), "x".repeat(300)), ("9".into(), String::new())];
+        let several = |value| field("ids", FieldInput::Pick { many: true, options: options.clone() }, value);
+        let drawn = modal(&form("Run", "", vec![several(Some("9,7")), Field { id: "none".into(), ..several(None) }]));
+        assert_eq!(faults(&drawn), Vec::<String>::new());
+        let element = &drawn["blocks"][0]["element"];
+        assert_eq!(element["type"], "multi_static_select");
+        let set: Vec<&Value> = element["initial_options"].as_array().unwrap().iter().map(|o| &o["value"]).collect();
+        assert_eq!(set, ["7", "9"]);
         for odd in [vec!["x".repeat(OPTION + 1)], vec![], vec!["x".into(); 101], vec![" ".into()]] {
             assert_eq!(FieldInput::one_of(&odd), FieldInput::Line);
         }

@@ -237,7 +237,7 @@ function drawModal() {
 
 async function submit(view, form) {
   const fields = [...form.querySelectorAll("[data-block]")];
-  const values = Object.fromEntries(fields.map((f) => [f.dataset.block, f.value]));
+  const values = Object.fromEntries(fields.map((f) => [f.dataset.block, f.multiple ? [...f.selectedOptions].map((o) => o.value).join(",") : f.value]));
   const button = form.querySelector("[type=submit]");
   button.disabled = true;
   const answer = await send("/page/submit", { as: app.me, view: view.id, values });

@@ -98,11 +98,13 @@ function button(element, act) {
 
 // What a field is filled in with: typed, or chosen from a list.
 function control(element, shared) {
-  if (element.type === "static_select") {
-    const set = element.initial_option?.value;
+  const many = element.type === "multi_static_select";
+  if (many || element.type === "static_select") {
+    const set = (many ? element.initial_options ?? [] : [element.initial_option]).map((o) => o?.value);
     const options = (element.options ?? []).map((o) =>
-      el("option", { value: o.value, selected: o.value === set }, words(o.text)));
-    const none = el("option", { value: "", selected: set === undefined }, String(element.placeholder?.text ?? "Choose an option"));
+      el("option", { value: o.value, selected: set.includes(o.value) }, words(o.text)));
+    if (many) return el("select", { ...shared, multiple: true, size: Math.min(8, Math.max(3, options.length)) }, options);
+    const none = el("option", { value: "", selected: set[0] === undefined }, String(element.placeholder?.text ?? "Choose an option"));
     return el("select", shared, none, options);
   }
   const kind = element.multiline ? "textarea" : "input";

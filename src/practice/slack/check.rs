@@ -235,6 +235,31 @@ impl Look {
                     self.set(element, set, &format!("{at}/initial_option"));
                 }
             }
+            "multi_static_select" => {
+                let known = [
+                    "type",
+                    "action_id",
+                    "placeholder",
+                    "options",
+                    "initial_options",
+                    "max_selected_items",
+                    "focus_on_load",
+                    "confirm",
+                ];
+                self.keys(element, &at, &known);
+                self.options(element, &at);
+                let set = element.get("initial_options").map(|s| s.as_array().cloned().unwrap_or_default());
+                self.need(
+                    set.as_ref().is_none_or(|s| !s.is_empty()),
+                    "must provide at least 1 item",
+                    &format!("{at}/initial_options"),
+                );
+                for (index, one) in set.unwrap_or_default().iter().enumerate() {
+                    self.set(element, one, &format!("{at}/initial_options/{index}"));
+                }
+                let most = element.get("max_selected_items").is_none_or(|m| m.as_u64().is_some_and(|m| m > 0));
+                self.need(most, "must be more than 0", &format!("{at}/max_selected_items"));
+            }
             _ => self.need(false, "unsupported type", &format!("{at}/type")),
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use url::form_urlencoded::Serializer;
 
 use super::method::{draft, wire};
-use super::state::{Gesture, Message};
+use super::state::{Gesture, Message, Private};
 use super::{Practice, User};
 use crate::model::time::Millis;
 
@@ -62,6 +62,12 @@ pub struct Button {
 /// The buttons that a message shows.
 #[must_use]
 pub fn buttons(message: &Message) -> Vec<Button> {
+    drawn(&message.blocks)
+}
+
+/// The buttons that a message for one person shows.
+#[must_use]
+pub fn private_buttons(message: &Private) -> Vec<Button> {
     drawn(&message.blocks)
 }
 
@@ -118,6 +124,17 @@ impl Practice {
             bail!("the message shows several buttons {button:?}");
         }
         Ok(self.click_raw(user, channel, ts, found).await)
+    }
+
+    /// Presses a button of a message that only this person sees.
+    ///
+    /// # Errors
+    /// When it does not show the button.
+    pub async fn click_private(&self, user: &User, message: &Private, button: &str) -> Result<Answer> {
+        let shown = drawn(&message.blocks);
+        let found = shown.iter().find(|b| b.label == button || b.value == button);
+        let found = found.with_context(|| format!("the message shows no button {button:?}"))?;
+        Ok(self.click_raw(user, &message.channel, &message.ts, found).await)
     }
 
     /// Presses any button on any message, shown or not: an old card, a forged value.
@@ -258,7 +275,8 @@ impl Practice {
         if let Some(style) = button.element.get("style") {
             action["style"] = style.clone();
         }
-        let mut container = json!({"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": false});
+        let alone = state.privates.iter().any(|p| p.ts == ts && p.channel == channel);
+        let mut container = json!({"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": alone});
         let mut shown = message.as_ref().map_or(Value::Null, |m| wire(m, true));
         if let Some(thread) = message.and_then(|m| m.thread_ts) {
             container["thread_ts"] = thread.into();
@@ -268,7 +286,10 @@ impl Practice {
         payload["container"] = container;
         payload["trigger_id"] = trigger.into();
         payload["channel"] = json!({"id": channel, "name": name});
-        payload["message"] = shown;
+        if !alone {
+            // Slack does not send the text of a message that only one person sees.
+            payload["message"] = shown;
+        }
         payload["state"] = json!({"values": {}});
         payload["response_url"] = self.hook_url(&hook).into();
         payload["actions"] = json!([action]);
@@ -341,9 +362,9 @@ fn filled(view: &Value, values: &[(&str, &str)]) -> Result<Map<String, Value>> {
     for block in blocks.iter().filter(|b| b["type"] == "input") {
         let id = block["block_id"].as_str().unwrap_or_default();
         let element = &block["element"];
-        let set = element["initial_value"].as_str().or(element["initial_option"]["value"].as_str());
-        let given = values.iter().find(|(block, _)| *block == id).map(|(_, value)| *value);
-        let value = given.or(set).filter(|v| !v.is_empty());
+        let given = values.iter().find(|(block, _)| *block == id).map(|(_, value)| (*value).to_owned());
+        let value = given.or_else(|| set(element)).filter(|v| !v.is_empty());
+        let value = value.as_deref();
         if value.is_none() && block["optional"] != true {
             bail!("the field {id:?} must be filled in");
         }
@@ -354,6 +375,11 @@ fn filled(view: &Value, values: &[(&str, &str)]) -> Result<Map<String, Value>> {
         let action = element["action_id"].as_str().unwrap_or_default();
         let kind = &element["type"];
         let stands = match kind.as_str() {
+            Some("multi_static_select") => {
+                let each = value.into_iter().flat_map(|v| v.split(','));
+                let all: Result<Vec<Value>> = each.map(|v| chosen(element, id, Some(v))).collect();
+                json!({"type": kind, "selected_options": all?})
+            }
             Some("static_select") => json!({"type": kind, "selected_option": chosen(element, id, value)?}),
             _ => json!({"type": kind, "value": value}),
         };
@@ -363,6 +389,15 @@ fn filled(view: &Value, values: &[(&str, &str)]) -> Result<Map<String, Value>> {
         bail!("the modal has no field {unknown:?}");
     }
     Ok(state)
+}
+
+/// What stands in a field before anybody touches it; several options joined by commas.
+fn set(element: &Value) -> Option<String> {
+    let several = element["initial_options"]
+        .as_array()
+        .map(|all| all.iter().filter_map(|o| o["value"].as_str()).collect::<Vec<_>>().join(","));
+    let one = element["initial_value"].as_str().or(element["initial_option"]["value"].as_str());
+    one.map(str::to_owned).or(several)
 }
 
 /// The option of a list that has this value.

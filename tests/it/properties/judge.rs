@@ -209,6 +209,7 @@ impl Judge {
             | Event::CardPosted { .. }
             | Event::CardFailed { .. }
             | Event::FormOpened { .. }
+            | Event::Picked { .. }
             | Event::VoteRefused { .. }
             | Event::AlertJoined { .. }
             | Event::Refused { .. } => Ok(()),

@@ -54,7 +54,7 @@ steps:
 /// What a run has to be told.
 const ASKS: &str = "
 params:
-  port: { type: integer, min: 1, max: 99, ask: Which port? }
+  port: { type: integer, min: 1, max: 999, ask: Which port?, pick: { target: db, sql: select 7 as pid, value: pid, label: query } }
   side: { type: choice, values: [left, right], default: left }
 steps:
   - id: look

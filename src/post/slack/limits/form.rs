@@ -23,8 +23,9 @@ impl Check {
             c.text(element, "placeholder", (Kind::Plain, 150), false);
             match kind_of(element) {
                 "plain_text_input" => c.typed(element),
-                "static_select" => c.list_of_options(element),
-                _ => c.fault("type", "only plain_text_input and static_select are known here"),
+                "static_select" => c.list_of_options(element, "initial_option"),
+                "multi_static_select" => c.list_of_options(element, "initial_options"),
+                _ => c.fault("type", "only plain_text_input and lists are known here"),
             }
         });
     }
@@ -38,13 +39,14 @@ impl Check {
         self.string(element, "initial_value", TEXT, false);
     }
 
-    fn list_of_options(&mut self, element: &Map<String, Value>) {
-        self.keys(element, &["action_id", "options", "initial_option", "placeholder", "focus_on_load"]);
+    fn list_of_options(&mut self, element: &Map<String, Value>, initial: &str) {
+        self.keys(element, &["action_id", "options", initial, "placeholder", "focus_on_load"]);
         let options = element.get("options").unwrap_or(&Value::Null);
         self.list("options", options, OPTIONS, Check::option);
-        let Some(set) = element.get("initial_option") else { return };
-        if !options.as_array().is_some_and(|all| all.contains(set)) {
-            self.fault("initial_option", "not one of the options");
+        let Some(set) = element.get(initial) else { return };
+        let set = set.as_array().map_or_else(|| std::slice::from_ref(set), Vec::as_slice);
+        if set.is_empty() || !options.as_array().is_some_and(|all| set.iter().all(|s| all.contains(s))) {
+            self.fault(initial, "not one of the options");
         }
     }
 
@@ -101,7 +103,7 @@ mod tests {
             (
                 "/blocks/0/element/type",
                 json!("number"),
-                "blocks[0].element.type: only plain_text_input and static_select are known here",
+                "blocks[0].element.type: only plain_text_input and lists are known here",
             ),
         ] {
             let mut bad = form.clone();
