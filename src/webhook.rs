@@ -107,7 +107,7 @@ async fn event(State(doors): State<Arc<Doors>>, request: Request) -> Response {
         Err(why) => return unreadable(&why),
     };
     match doors.engine.submit(delivery).await {
-        Ok(reply) => answer(&reply),
+        Ok(reply) => answer(&reply, None),
         Err(busy) => {
             info!(%busy, "event not taken");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -192,35 +192,42 @@ async fn take(doors: &Doors, verified: &Verified, mut parsed: Parsed) -> Respons
             _ => {}
         }
     }
-    let form = matches!(parsed.input, Input::Filled(_));
+    let form = matches!(parsed.input, Input::Filled(_)).then(|| parsed.top.take().unwrap_or_else(|| "text".into()));
     match doors.engine.submit(Delivery { key: format!("slack/{key}"), input: parsed.input }).await {
-        Ok(reply) => answer(&reply),
+        Ok(reply) => answer(&reply, form.as_deref()),
         Err(busy) => {
             info!(%busy, "delivery not taken");
-            not_taken(form)
+            not_taken(form.as_deref())
         }
     }
 }
 
 /// Slack shows a bare status as a cryptic failure and never repeats a command, so the person is told in
 /// words; a form stays open. The body says that nothing was stored, as the status would.
-fn not_taken(form: bool) -> Response {
+fn not_taken(form: Option<&str>) -> Response {
     let text = "drbot could not store this just now, so nothing was done. Please try again.";
-    let body = if form {
-        json!({"response_action": "errors", "errors": {"text": text}})
-    } else {
-        json!({"response_type": "ephemeral", "text": text})
+    let body = match form {
+        Some(field) => errors([(field, text)]),
+        None => json!({"response_type": "ephemeral", "text": text}),
     };
     (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-fn answer(reply: &Reply) -> Response {
+/// The answer to a request; `form` is the topmost field, if a form was sent.
+fn answer(reply: &Reply, form: Option<&str>) -> Response {
     let body = match reply {
         Reply::Nothing | Reply::Opened(_) | Reply::Go | Reply::NoGo(_) => return StatusCode::OK.into_response(),
         Reply::Private(message) => private(message),
-        Reply::FormError(text) => json!({"response_action": "errors", "errors": {"text": text}}),
+        Reply::FormError(text) => errors([(form.unwrap_or("text"), text.as_str())]),
+        Reply::FieldErrors(each) => errors(each.iter().map(|(id, text)| (id.as_str(), text.as_str()))),
     };
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+/// Slack keeps a form open only for complaints under fields that it has, and shows them as plain text.
+fn errors<'a>(by_field: impl IntoIterator<Item = (&'a str, &'a str)>) -> serde_json::Value {
+    let plain = by_field.into_iter().map(|(id, text)| (id.to_owned(), json!(text.replace('`', ""))));
+    json!({"response_action": "errors", "errors": plain.collect::<serde_json::Map<_, _>>()})
 }
 
 fn private(message: &Message) -> serde_json::Value {

@@ -3,7 +3,7 @@
 
 use super::advance::advance;
 use super::draft::Draft;
-use super::{Cx, flow, policy, start};
+use super::{Cx, flow, params, pick, policy, start};
 use crate::model::approval::{Approval, ApprovalId, Standing};
 use crate::model::effect::{Act, AskForm, Lane};
 use crate::model::event::Event;
@@ -28,6 +28,10 @@ pub(crate) fn clicked(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Repl
 }
 
 fn decide_click(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Option<String> {
+    // Shown to one person alone, so it is no card.
+    if let Some(picking) = pick::behind(draft, &click.button) {
+        return pick::clicked(draft, cx, click, &picking);
+    }
     if let Some(odd) = elsewhere(draft, click) {
         return Some(odd);
     }
@@ -85,8 +89,10 @@ fn deny_form(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click, approval: &Appro
         explain: format!("{} ({})", approval.action.title, approval.id.0),
         label: "Why? The requester and the timeline will show it.".into(),
         submit: "Deny".into(),
+        fields: vec![],
+        otherwise: None,
     };
-    open(draft, cx, click, (form, FormPurpose::Deny(approval.id.clone()), &person));
+    open(draft, cx, Asking::of(click), (form, FormPurpose::Deny(approval.id.clone()), &person));
     Ok(())
 }
 
@@ -116,18 +122,34 @@ fn manual_form(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click, what: (String,
         explain: format!("Step {step}"),
         label: label.into(),
         submit: submit.into(),
+        fields: vec![],
+        otherwise: None,
     };
-    open(draft, cx, click, (form, purpose, &person));
+    open(draft, cx, Asking::of(click), (form, purpose, &person));
     None
 }
 
-fn open(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click, what: (AskForm, FormPurpose, &Person)) {
+/// A gesture that a form may answer: whose, where, and what opens it.
+pub(super) struct Asking<'a> {
+    pub(super) by: &'a Speaker,
+    pub(super) channel: &'a str,
+    pub(super) trigger: &'a str,
+}
+
+impl Asking<'_> {
+    pub(super) fn of(click: &Click) -> Asking<'_> {
+        Asking { by: &click.by, channel: &click.place.channel, trigger: &click.trigger }
+    }
+}
+
+/// Opens a form for the person whose gesture it answers.
+pub(super) fn open(draft: &mut Draft, cx: &mut Cx<'_>, to: Asking<'_>, what: (AskForm, FormPurpose, &Person)) {
     let (form, purpose, person) = what;
     draft.out.handle(&form.token);
     draft.happen(Event::FormOpened { token: form.token.clone(), purpose, person: person.id.clone() });
     let key = EffectKey::of(&["form", &form.token.0]);
-    let (to, channel) = (click.by.clone(), click.place.channel.clone());
-    let act = Act::Ask { to, channel, trigger: click.trigger.clone(), by: cx.now.plus(FORM_WITHIN), form };
+    let (channel, trigger) = (to.channel.to_owned(), to.trigger.to_owned());
+    let act = Act::Ask { to: to.by.clone(), channel, trigger, by: cx.now.plus(FORM_WITHIN), form };
     draft.effect(key, Lane::Approval, cx.now, act);
 }
 
@@ -135,27 +157,34 @@ fn open(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click, what: (AskForm, FormP
 pub(crate) fn filled(draft: &mut Draft, cx: &mut Cx<'_>, form: &Form) -> Reply {
     let known = draft.incident().and_then(|i| i.forms.iter().find(|f| f.token == form.token)).cloned();
     let Some(OpenForm { purpose, person: opened_by, .. }) = known else {
-        return Reply::FormError(
-            "This form was already used or is too old. Close it and press the button again.".into(),
-        );
+        return Reply::FormError("This form was already used or is too old. Close it and ask again.".into());
     };
     let person = cx.roster.person(&form.by).filter(|p| p.id == opened_by).cloned();
     let Some(person) = person else {
         return Reply::FormError("Only the person who opened this form may send it.".into());
     };
-    let text = form.text.trim();
-    if text.is_empty() {
-        return Reply::FormError("Please write a reason or the evidence: it cannot be empty.".into());
-    }
     let answer = match &purpose {
-        FormPurpose::Deny(id) => deny(draft, cx, id, (&form.by, text)),
-        FormPurpose::Done(step) => manual(draft, cx, (&person, step), (text, true)),
-        FormPurpose::Cannot(step) => manual(draft, cx, (&person, step), (text, false)),
+        FormPurpose::Deny(id) => written(form).map(|text| deny(draft, cx, id, (&form.by, text))),
+        FormPurpose::Done(step) => written(form).map(|text| manual(draft, cx, (&person, step), (text, true))),
+        FormPurpose::Cannot(step) => written(form).map(|text| manual(draft, cx, (&person, step), (text, false))),
+        FormPurpose::Run(name) => params::filled(draft, cx, (form, &person), name),
+    };
+    let text = match answer {
+        Ok(text) => text,
+        Err(reply) => return reply,
     };
     let channel = draft.incident().map(|i| i.declared.channel.clone()).unwrap_or_default();
     let key = cx.ids.hex();
-    draft.tell(&key, &form.by, (&channel, None), answer);
+    draft.tell(&key, &form.by, (&channel, None), text);
     Reply::Nothing
+}
+
+/// The text of a form that asks for one.
+fn written(form: &Form) -> Result<&str, Reply> {
+    match form.text.trim() {
+        "" => Err(Reply::FormError("Please write a reason or the evidence: it cannot be empty.".into())),
+        text => Ok(text),
+    }
 }
 
 /// One person agrees. Gives the text for them.

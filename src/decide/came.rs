@@ -3,7 +3,7 @@
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, flow, narrate, plan, policy, render, verdict};
+use super::{Cx, alerts, flow, narrate, pick, plan, policy, render, verdict};
 use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
 use crate::model::case::{Body, Card};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
@@ -31,6 +31,7 @@ pub(crate) fn came(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outco
         Outcome::Told => {}
         Outcome::Opened { number } => alerts::opened(draft, effect, *number),
         Outcome::Checked(checked) if effect.0.starts_with("detect/") => detected(draft, cx, effect, checked),
+        _ if effect.0.starts_with("pick/") => pick::came(draft, cx, effect, outcome),
         _ if matches!(draft.case.body, Body::Plan(_)) => plan::came(draft, cx, effect, outcome),
         _ => in_run(draft, cx, effect, outcome),
     }

@@ -123,6 +123,8 @@ fn changes_card(event: &Event) -> bool {
             | Event::CardPosted { .. }
             | Event::CardFailed { .. }
             | Event::FormOpened { .. }
+            | Event::PickAsked { .. }
+            | Event::Picked { .. }
             | Event::VoteRefused { .. }
             | Event::Refused { .. }
     )

@@ -10,6 +10,8 @@ mod draft;
 mod flow;
 mod interlock;
 pub mod narrate;
+mod params;
+mod pick;
 mod plan;
 pub mod policy;
 mod render;

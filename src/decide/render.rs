@@ -9,7 +9,7 @@ use crate::model::effect::{Guard, Job, Probe, Question};
 use crate::model::expect::Rows;
 use crate::model::id::CaseId;
 use crate::model::run::{Run, StepRun};
-use crate::model::runbook::{Check, EffectClass, Preview, Step, Task, Undo};
+use crate::model::runbook::{Check, EffectClass, Pick, Preview, Step, Task, Undo};
 use crate::model::statement::fill;
 use crate::model::time::Millis;
 
@@ -68,6 +68,24 @@ pub(crate) fn preview(step: &Step, work: &Task, preview: &Preview, values: &Valu
         within: crate::model::time::Span::default(),
         cap: preview.cap,
         sensitive: preview.sensitive.clone(),
+        evidence: false,
+    })
+}
+
+/// What a parameter can be chosen from, as a question.
+pub(crate) fn pick(name: &str, pick: &Pick, values: &Values) -> Result<Question, String> {
+    let timeout = crate::model::time::Span::seconds(10);
+    Ok(Question {
+        id: name.to_owned(),
+        target: pick.target.clone(),
+        deed: pick.ask()?.deed(values, &[], timeout)?,
+        expect: crate::model::expect::Expect::default(),
+        figure: String::new(),
+        values: values.clone(),
+        timeout,
+        within: crate::model::time::Span::default(),
+        cap: crate::model::form::OPTIONS as u64,
+        sensitive: Vec::new(),
         evidence: false,
     })
 }

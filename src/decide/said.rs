@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, answers, approve, came, flow, interlock, narrate, plan, private, render};
+use super::{Cx, alerts, answers, approve, came, flow, interlock, narrate, params, plan, private, render};
 use crate::model::approval::ApprovalId;
 use crate::model::case::Body;
 use crate::model::catalog::Loaded;
@@ -38,7 +38,7 @@ pub(crate) fn said(
         (Command::Plan { runbook, given }, Body::Empty) => plan::asked(draft, cx, (&person, place), (runbook, given)),
         (Command::Ack { .. }, Body::Alarm(_)) => alerts::ack(draft, cx, &person),
         (Command::Declare { title }, _) => declare(draft, cx, (&person, place), title),
-        (_, Body::Incident(_)) => on_incident(draft, cx, (by, &person), &asked.command),
+        (_, Body::Incident(_)) => on_incident(draft, cx, (by, &person, place), &asked.command),
         _ => answers::without_case(cx, by, place, said),
     }
 }
@@ -131,14 +131,14 @@ fn declare(draft: &mut Draft, cx: &mut Cx<'_>, from: (&Person, &Place), title: &
     private(format!("INC-{number} is open; its clock runs since {}. {next}", began.clock()))
 }
 
-fn on_incident(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Speaker, &Person), command: &Command) -> Reply {
-    let (by, person) = who;
+fn on_incident(draft: &mut Draft, cx: &mut Cx<'_>, from: (&Speaker, &Person, &Place), command: &Command) -> Reply {
+    let (by, person, _) = from;
     match command {
         Command::Note { text } => {
             draft.happen(Event::Noted { by: person.id.clone(), text: text.clone() });
             private(format!("Noted in {}.", number(draft)))
         }
-        Command::Run { runbook, given } => run(draft, cx, person, (runbook, given)),
+        Command::Run { runbook, given } => run(draft, cx, from, (runbook, given)),
         Command::Next { choice } => match choice {
             Some(n) => private(flow::chosen(draft, cx, person, n.saturating_sub(1))),
             None => next(draft, cx, person),
@@ -168,27 +168,49 @@ fn number(draft: &Draft) -> String {
     draft.incident().map(|i| format!("INC-{}", i.declared.number)).unwrap_or_default()
 }
 
-fn run(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, &BTreeMap<String, String>)) -> Reply {
-    let (name, given) = what;
-    if let Some(run) = draft.run().filter(|r| !r.idle()) {
-        return private(format!(
-            "`{}` is still going in {}. `/dr next` says what it waits for.",
-            run.loaded.runbook.runbook,
-            number(draft)
-        ));
+fn run(
+    draft: &mut Draft,
+    cx: &mut Cx<'_>,
+    from: (&Speaker, &Person, &Place),
+    what: (&str, &BTreeMap<String, String>),
+) -> Reply {
+    if let Some(why) = busy(draft) {
+        return private(why);
     }
-    match startable(draft, cx, name, given) {
-        Err(why) => private(why),
-        Ok((loaded, values)) => {
-            let (title, steps) = (loaded.runbook.title.clone(), loaded.runbook.steps.len());
-            begin(draft, cx, person, (&loaded, values));
-            private(format!(
-                "Started in {}: {title}, {}. The incident's card shows each one.",
-                number(draft),
-                narrate::counted(steps as u64, "step")
-            ))
-        }
+    if let Some(reply) = params::ask(draft, cx, from, what) {
+        return reply;
     }
+    private(start(draft, cx, from.1, what).unwrap_or_else(|why| why))
+}
+
+/// Why nothing can be started here now: a run is still going.
+fn busy(draft: &Draft) -> Option<String> {
+    let run = draft.run().filter(|r| !r.idle())?;
+    Some(format!(
+        "`{}` is still going in {}. `/dr next` says what it waits for.",
+        run.loaded.runbook.runbook,
+        number(draft)
+    ))
+}
+
+/// Starts a runbook with these values, wherever they came from. Gives the text for the person, or why not.
+pub(super) fn start(
+    draft: &mut Draft,
+    cx: &mut Cx<'_>,
+    person: &Person,
+    what: (&str, &BTreeMap<String, String>),
+) -> Result<String, String> {
+    if let Some(why) = busy(draft) {
+        return Err(why);
+    }
+    let (loaded, values) = startable(draft, cx, what.0, what.1)?;
+    let (title, steps) = (loaded.runbook.title.clone(), loaded.runbook.steps.len());
+    begin(draft, cx, person, (&loaded, values));
+    Ok(format!(
+        "Started in {}: {title}, {}. The incident's card shows each one.",
+        number(draft),
+        narrate::counted(steps as u64, "step")
+    ))
 }
 
 /// A runbook that may start now, with its values; or why not.
@@ -206,14 +228,17 @@ pub(super) fn startable(
     if let Some(why) = interlock::hindrance(loaded, &values, cx.world) {
         return Err(format!("`{}` does not run now: {why}.", loaded.runbook.runbook));
     }
-    match cx.world.other(&advance::lock(&loaded.runbook.runbook), &draft.case.id) {
-        None => Ok((loaded.clone(), values)),
-        Some(held) => Err(format!(
-            "`{}` is already going in {}; one run of it at a time.",
-            loaded.runbook.runbook,
-            cx.world.holder(held)
-        )),
-    }
+    already(draft, cx, loaded).map_or_else(|| Ok((loaded.clone(), values)), Err)
+}
+
+/// Why this runbook cannot start here now: another incident runs it.
+pub(super) fn already(draft: &Draft, cx: &Cx<'_>, loaded: &Loaded) -> Option<String> {
+    let held = cx.world.other(&advance::lock(&loaded.runbook.runbook), &draft.case.id)?;
+    Some(format!(
+        "`{}` is already going in {}; one run of it at a time.",
+        loaded.runbook.runbook,
+        cx.world.holder(held)
+    ))
 }
 
 /// Starts a runbook that may start.

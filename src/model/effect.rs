@@ -10,6 +10,7 @@ use super::approval::TargetIdentity;
 use super::ask::Deed;
 use super::expect::{Expect, Rows};
 use super::flow::Retry;
+use super::form::Field;
 use super::id::{ButtonId, CaseId, EffectKey};
 use super::message::Message;
 use super::person::Speaker;
@@ -185,8 +186,14 @@ pub struct AskForm {
     pub token: ButtonId,
     pub title: String,
     pub explain: String,
+    /// What the only text field asks for, unless there are `fields`.
     pub label: String,
     pub submit: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
+    /// What the person is told to do if the form cannot be opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<String>,
 }
 
 impl Effect {

@@ -10,6 +10,7 @@ use super::approval::{Approval, ApprovalId};
 use super::catalog::Loaded;
 use super::effect::CardKind;
 use super::expect::Rows;
+use super::form::Picking;
 use super::id::ButtonId;
 use super::inbound::FormPurpose;
 use super::outcome::Checked;
@@ -85,6 +86,18 @@ pub enum Event {
         token: ButtonId,
         purpose: FormPurpose,
         person: PersonId,
+    },
+
+    /// A person has to choose a run's parameters from lists that are being fetched.
+    PickAsked {
+        picking: Box<Picking>,
+    },
+    /// A list came back, or `why` there is none and nothing can be chosen.
+    Picked {
+        token: ButtonId,
+        param: String,
+        options: Vec<(String, String)>,
+        why: Option<String>,
     },
 
     /// A scenario's detection came back: `streak` counts failures in a row, `since` is the first.
@@ -298,6 +311,8 @@ impl Event {
             Event::CardPosted { .. } => "card_posted",
             Event::CardFailed { .. } => "card_failed",
             Event::FormOpened { .. } => "form_opened",
+            Event::PickAsked { .. } => "pick_asked",
+            Event::Picked { .. } => "picked",
             Event::Detected { .. } => "detected",
             Event::AlarmOpened { .. } => "alarm_opened",
             Event::Alerted { .. } => "alerted",
@@ -368,6 +383,16 @@ mod tests {
         let approval = || ApprovalId("a".into());
         let origin = || Origin { case: crate::model::id::CaseId("alert-1".into()), round: 1, title: step() };
         let button = || ButtonId("b".into());
+        let picking = Picking {
+            token: button(),
+            runbook: step(),
+            given: [].into(),
+            by: crate::model::person::Speaker { team: step(), user: step() },
+            person: by(),
+            channel: step(),
+            thread: None,
+            lists: [].into(),
+        };
         let all = [
             Event::ControlOpened,
             Event::RunVerifying,
@@ -378,6 +403,8 @@ mod tests {
             Event::CardPosted { card: CardKind::Main, channel: step(), ts: step(), upto: 0 },
             Event::CardFailed { card: CardKind::Main, why: step() },
             Event::FormOpened { token: button(), purpose: FormPurpose::Done(step()), person: by() },
+            Event::PickAsked { picking: Box::new(picking) },
+            Event::Picked { token: button(), param: step(), options: vec![], why: None },
             Event::Detected { runbook: step(), checked: vec![], streak: 0, since: None },
             Event::AlarmOpened { source: step(), title: step(), channel: step() },
             Event::Alerted { alerts: vec![], truncated: 0, round: None },

@@ -1,5 +1,7 @@
 //! What arrives: chat, outcomes, timers, all in our own words. Foreign payload types end in `parse`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::alert::{AlertGroup, Opening};
@@ -52,6 +54,9 @@ pub struct Place {
     /// Said in a message to the bot: the request has no answer body, so the answer must be posted.
     #[serde(default)]
     pub mention: bool,
+    /// What opens a form for this person, for 3 s; a mention brings none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
 }
 
 /// A pressed button: the id decides, the rest must match the store.
@@ -69,7 +74,10 @@ pub struct Click {
 pub struct Form {
     pub by: Speaker,
     pub token: ButtonId,
+    /// What stands in the only field of a form that asks for one text.
     pub text: String,
+    /// What stands in each field, by its id; empty where nothing was filled in.
+    pub values: BTreeMap<String, String>,
 }
 
 /// What a form is for, as kept in the case.
@@ -79,4 +87,6 @@ pub enum FormPurpose {
     Deny(ApprovalId),
     Done(String),
     Cannot(String),
+    /// The parameters of a run of this runbook.
+    Run(String),
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::Origin;
 use super::event::{Declared, Event, Illegal};
+use super::form::Picking;
 use super::id::ButtonId;
 use super::inbound::FormPurpose;
 use super::person::PersonId;
@@ -26,6 +27,9 @@ pub struct Incident {
     pub last_note: Option<String>,
     /// Open forms, oldest first; at most `FORMS`, the oldest is forgotten.
     pub forms: Vec<OpenForm>,
+    /// Lists that persons choose parameters from, oldest first; at most `PICKINGS`, the oldest is forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub picks: Vec<Picking>,
     /// Buttons of the current manual step: done, cannot.
     pub person: Option<(String, ButtonId, ButtonId)>,
 }
@@ -39,6 +43,7 @@ pub struct OpenForm {
 }
 
 const FORMS: usize = 32;
+const PICKINGS: usize = 8;
 
 impl Incident {
     /// A fresh incident.
@@ -54,6 +59,7 @@ impl Incident {
             notes: 0,
             last_note: None,
             forms: Vec::new(),
+            picks: Vec::new(),
             person: None,
         }
     }
@@ -87,7 +93,19 @@ impl Incident {
                 self.forms.push(OpenForm { token: token.clone(), purpose: purpose.clone(), person: person.clone() });
                 Ok(())
             }
+            Event::PickAsked { picking } => {
+                if self.picks.len() >= PICKINGS {
+                    self.picks.remove(0);
+                }
+                self.picks.push((**picking).clone());
+                Ok(())
+            }
+            Event::Picked { token, param, options, why } => self.picked(event, (token, param), (options, why)),
             Event::RunStarted { id, loaded, values, by } if self.run.as_ref().is_none_or(Run::idle) => {
+                // What this person was asked for this run is answered; sent again it must not start another.
+                let asked = FormPurpose::Run(loaded.runbook.runbook.clone());
+                self.forms.retain(|f| f.purpose != asked || f.person != *by);
+                self.picks.retain(|p| p.runbook != loaded.runbook.runbook || p.person != *by);
                 self.run = Some(Run::new(id.clone(), (**loaded).clone(), values.clone(), by.clone(), at));
                 self.runs += 1;
                 Ok(())
@@ -96,13 +114,30 @@ impl Incident {
         }
     }
 
+    /// One list is there. Without it nothing can be chosen, so the whole wish ends.
+    fn picked(
+        &mut self,
+        event: &Event,
+        at: (&ButtonId, &str),
+        got: (&[(String, String)], &Option<String>),
+    ) -> Result<(), Illegal> {
+        let picking = self.picks.iter_mut().find(|p| p.token == *at.0);
+        let list = picking.and_then(|p| p.lists.get_mut(at.1)).filter(|l| l.is_none());
+        let list = list.ok_or_else(|| Illegal::new("incident that did not ask for this list", event))?;
+        *list = Some(got.0.to_vec());
+        if got.1.is_some() {
+            self.picks.retain(|p| p.token != *at.0);
+        }
+        Ok(())
+    }
+
     fn apply_to_run(&mut self, event: &Event, at: Millis) -> Result<(), Illegal> {
         let run = self.run.as_mut().ok_or_else(|| Illegal::new("incident without a run", event))?;
         run.apply(event, at)?;
         match event {
             Event::PersonAsked { step, done, cannot } => {
                 // A form of an earlier attempt must not report this one.
-                self.forms.retain(|f| matches!(f.purpose, FormPurpose::Deny(_)));
+                self.forms.retain(|f| matches!(f.purpose, FormPurpose::Deny(_) | FormPurpose::Run(_)));
                 self.person = Some((step.clone(), done.clone(), cannot.clone()));
             }
             Event::PersonDid { .. }

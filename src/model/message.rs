@@ -1,6 +1,8 @@
 //! Messages as values: what is said, not how a platform draws it. Every text inside is plain and
 //! untrusted; the platform's renderer escapes it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::id::ButtonId;
@@ -96,6 +98,8 @@ pub enum Reply {
     Private(Message),
     /// A form stays open with this error.
     FormError(String),
+    /// A form stays open, with a complaint under each of these fields.
+    FieldErrors(BTreeMap<String, String>),
     /// This incident was opened, or was there already.
     Opened(u64),
     /// The worker may start.

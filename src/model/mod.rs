@@ -12,6 +12,7 @@ pub mod effect;
 pub mod event;
 pub mod expect;
 pub mod flow;
+pub mod form;
 pub mod http;
 pub mod id;
 pub mod inbound;

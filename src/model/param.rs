@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ask::{Ask, HttpAsk, ProcessAsk};
+use super::form::OPTIONS;
 use super::schema::Scalar;
 use super::time::Span;
 
@@ -25,6 +27,44 @@ pub struct Param {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Scalar>")]
     pub values: Vec<String>,
+    /// The question a person is asked for it, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
+    /// Where its values are listed from, for a person to choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pick: Option<Pick>,
+}
+
+/// A read-only question whose rows are the values that a person may choose from. It is asked when somebody
+/// starts the runbook without the parameter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pick {
+    pub target: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<HttpAsk>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<ProcessAsk>,
+    /// The column with the value.
+    pub value: String,
+    /// The column that people read; the value's own if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Several may be chosen; the parameter is then their list, joined by commas.
+    #[serde(default)]
+    pub many: bool,
+}
+
+impl Pick {
+    /// How the rows are asked for.
+    ///
+    /// # Errors
+    /// None or several of `sql`, `call` and `run` are given.
+    pub fn ask(&self) -> Result<Ask<'_>, String> {
+        Ask::one(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref())
+    }
 }
 
 /// What a parameter may hold.
@@ -49,6 +89,24 @@ impl Param {
     /// # Errors
     /// Names the parameter, what it got and what it takes.
     pub fn read(&self, name: &str, text: &str) -> Result<String, String> {
+        if !self.many() {
+            return self.one(name, text);
+        }
+        let each: Vec<&str> = text.split(',').collect();
+        if each.len() > OPTIONS {
+            return Err(format!("parameter `{name}` has {} values; at most {OPTIONS} are taken", each.len()));
+        }
+        let each: Result<Vec<String>, String> = each.into_iter().map(|t| self.one(name, t.trim())).collect();
+        each.map(|all| all.join(","))
+    }
+
+    /// Whether it holds a list.
+    #[must_use]
+    pub fn many(&self) -> bool {
+        self.pick.as_ref().is_some_and(|p| p.many)
+    }
+
+    fn one(&self, name: &str, text: &str) -> Result<String, String> {
         match self.kind {
             ParamType::Duration => self
                 .bounded(name, Span::parse(text).map_err(|e| format!("parameter `{name}`: {e}"))?, Span::parse)
@@ -74,6 +132,27 @@ impl Param {
             ParamType::Choice => {
                 Err(format!("parameter `{name}` is `{text}`: choose one of {}", self.values.join(", ")))
             }
+        }
+    }
+
+    /// What a value looks like, in words, with its bounds.
+    #[must_use]
+    pub fn takes(&self) -> String {
+        let what = match self.kind {
+            ParamType::Duration => "A duration such as 5m".to_owned(),
+            ParamType::Integer => "A whole number".to_owned(),
+            ParamType::Choice => format!("One of {}", self.values.join(", ")),
+            ParamType::Name => "A name of letters, digits, dots, _ and -".to_owned(),
+            ParamType::Text => "One line of at most 200 characters".to_owned(),
+            ParamType::Uuid => "An id such as 123e4567-e89b-12d3-a456-426614174000".to_owned(),
+            ParamType::Time => "A point in time such as 2026-11-22T10:00:00Z".to_owned(),
+        };
+        let what = if self.many() { format!("{what}; several are joined by commas") } else { what };
+        match (&self.min, &self.max) {
+            (Some(min), Some(max)) => format!("{what}, from {min} to {max}"),
+            (Some(min), None) => format!("{what}, at least {min}"),
+            (None, Some(max)) => format!("{what}, at most {max}"),
+            (None, None) => what,
         }
     }
 

@@ -12,7 +12,7 @@ use super::chain::Also;
 use super::expect::Expect;
 pub use super::flow::{ByHand, ManualWork};
 use super::flow::{Choose, Interlock, Notify, OnFail, Parallel, Retry, Wait};
-pub use super::param::{Param, ParamType};
+pub use super::param::{Param, ParamType, Pick};
 pub use super::shared::{Replaced, Scenario, Shared};
 use super::time::Span;
 

@@ -1,6 +1,7 @@
 //! What is well formed in a runbook file and still not safe or not sensible. Takes the file's text and the
 //! runbook; gives every fault with its place.
 
+mod pick;
 mod sql;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +72,9 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
             faults.push(catalog::fault(file, text, &["params:", &format!("{name}:")], &e));
         }
     }
+    for (name, what) in pick::faults(runbook) {
+        faults.push(catalog::fault(file, text, &["params:", &format!("{name}:"), "pick:"], &what));
+    }
     let mut ids = BTreeSet::new();
     for step in &runbook.steps {
         if !ids.insert(&step.id) {
@@ -80,7 +84,7 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
         }
     }
     let names: BTreeSet<&str> = runbook.params.keys().map(String::as_str).collect();
-    let mut used = BTreeSet::new();
+    let mut used = pick::used(runbook);
     let found = statements(runbook, &names, &mut used).into_iter().chain(steps(&runbook.steps));
     for (where_, what) in found.chain(look::faults(runbook)) {
         let needles: Vec<&str> = where_.iter().map(String::as_str).collect();
@@ -100,7 +104,12 @@ fn sound(name: &str, param: &Param) -> Result<(), String> {
     for bound in [&param.default, &param.min, &param.max].into_iter().flatten() {
         param.read(name, bound)?;
     }
-    Ok(())
+    match &param.ask {
+        Some(ask) if ask.trim().is_empty() || ask.chars().count() > 200 || ask.chars().any(char::is_control) => {
+            Err(format!("parameter `{name}`: `ask` is one line of 1 to 200 characters"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What to look for, one behind the other, to find the place of a fault; and the fault.
@@ -115,6 +124,9 @@ pub(super) fn asks(runbook: &Runbook) -> Vec<(&str, Ask<'_>, bool)> {
     let looks = runbook.steps.iter().flat_map(|s| looks(&s.work));
     for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(looks) {
         add(check.target.as_str(), check.ask(), false);
+    }
+    for pick in runbook.params.values().filter_map(|p| p.pick.as_ref()) {
+        add(&pick.target, pick.ask(), false);
     }
     for task in runbook.steps.iter().flat_map(|s| tasks(&s.work)) {
         add(&task.target, task.ask(), !task.reads());

@@ -3,6 +3,8 @@
 
 pub mod event;
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use url::form_urlencoded;
 
@@ -17,6 +19,8 @@ use crate::verify::Verified;
 pub struct Request {
     pub input: Input,
     pub response_url: Option<String>,
+    /// The topmost field of a sent form, under which a complaint about the whole form is shown.
+    pub top: Option<String>,
 }
 
 /// Reads a slash command.
@@ -26,9 +30,10 @@ pub struct Request {
 pub fn command(verified: &Verified) -> Result<Request, String> {
     let form = Fields::read(verified.body())?;
     let by = Speaker { team: form.one("team_id")?, user: form.one("user_id")? };
-    let place = Place { channel: form.one("channel_id")?, ..Place::default() };
+    let trigger = form.one("trigger_id").ok().filter(|t| !t.is_empty());
+    let place = Place { channel: form.one("channel_id")?, trigger, ..Place::default() };
     let said = slash::parse(&form.one("text").unwrap_or_default());
-    Ok(Request { input: Input::Said { by, place, said }, response_url: form.one("response_url").ok() })
+    Ok(Request { input: Input::Said { by, place, said }, response_url: form.one("response_url").ok(), top: None })
 }
 
 /// Reads a button click or a sent form; `None` for kinds that need no work (a closed form).
@@ -115,16 +120,41 @@ struct View {
     #[serde(default)]
     private_metadata: String,
     state: State,
+    #[serde(default)]
+    blocks: Vec<Block>,
+}
+
+#[derive(Deserialize)]
+struct Block {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    block_id: String,
 }
 
 #[derive(Deserialize)]
 struct State {
-    values: std::collections::BTreeMap<String, std::collections::BTreeMap<String, Value>>,
+    values: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+/// What stands in one field: typed, or chosen from a list.
+#[derive(Default, Deserialize)]
+struct Value {
+    value: Option<String>,
+    selected_option: Option<Chosen>,
+    selected_options: Option<Vec<Chosen>>,
 }
 
 #[derive(Deserialize)]
-struct Value {
-    value: Option<String>,
+struct Chosen {
+    value: String,
+}
+
+impl Value {
+    fn text(self) -> String {
+        let several = |all: Vec<Chosen>| all.into_iter().map(|o| o.value).collect::<Vec<_>>().join(",");
+        self.value.or(self.selected_option.map(|o| o.value)).or(self.selected_options.map(several)).unwrap_or_default()
+    }
 }
 
 impl Payload {
@@ -148,14 +178,18 @@ impl Payload {
             message: self.container.map(|c| c.message_ts).unwrap_or_default(),
             trigger: self.trigger_id,
         };
-        Ok(Request { input: Input::Clicked(click), response_url: self.response_url })
+        Ok(Request { input: Input::Clicked(click), response_url: self.response_url, top: None })
     }
 
     fn form(self) -> Result<Request, String> {
         let by = self.speaker()?;
         let view = self.view.ok_or("`view` is missing")?;
-        let text = view.state.values.get("text").and_then(|b| b.get("text")).and_then(|v| v.value.clone());
-        let form = Form { by, token: ButtonId(view.private_metadata), text: text.unwrap_or_default() };
-        Ok(Request { input: Input::Filled(form), response_url: None })
+        let top = view.blocks.iter().find(|b| b.kind == "input").map(|b| b.block_id.clone());
+        let fields = view.state.values.into_iter();
+        let values: BTreeMap<String, String> =
+            fields.map(|(block, inside)| (block, inside.into_values().next().unwrap_or_default().text())).collect();
+        let text = values.get("text").cloned().unwrap_or_default();
+        let form = Form { by, token: ButtonId(view.private_metadata), text, values };
+        Ok(Request { input: Input::Filled(form), response_url: None, top })
     }
 }

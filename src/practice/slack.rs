@@ -28,7 +28,7 @@ pub use fault::Fault;
 pub use look::Troubles;
 pub use mention::{Mention, escaped};
 pub use state::{Call, Channel, Gesture, Message, Private, View};
-pub use user::{Answer, Button, Door, Signed, buttons, past_buttons};
+pub use user::{Answer, Button, Door, Signed, buttons, past_buttons, private_buttons};
 
 use crate::model::time::{Millis, Span};
 use state::State;

@@ -18,6 +18,7 @@ use crate::model::time::Millis;
 use crate::persist::Leased;
 use crate::post::slack::blocks;
 use crate::post::slack::client::Sent;
+use crate::post::slack::modal;
 
 /// How often a short message to a person is tried; after that its moment is over.
 const TELLS: u32 = 5;
@@ -265,13 +266,15 @@ pub(super) async fn ask(worker: &Worker, to: (&Speaker, &str), when: (&str, Mill
     let sent = if clock::now() > by {
         Sent::Refused { error: "too late".into(), detail: "its moment passed before it was sent".into() }
     } else {
-        worker.slack.open_view(trigger, &blocks::modal(form)).await
+        worker.slack.open_view(trigger, &modal::modal(form)).await
     };
     if !matches!(sent, Sent::Ok(())) {
         warn!(answer = ?sent, "a form could not be opened");
+        let otherwise = form.otherwise.as_deref();
         let text = format!(
-            "The form `{}` could not be opened. Press the button again, or type the command that the card shows below it.",
-            form.title
+            "The form `{}` could not be opened. {}",
+            form.title,
+            otherwise.unwrap_or("Press the button again, or type the command that the card shows below it.")
         );
         let told =
             worker.slack.ephemeral((to.1, None), &to.0.user, &blocks::message(&Message::text(text)).payload).await;

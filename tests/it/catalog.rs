@@ -179,6 +179,27 @@ const SAFETY: &[Case] = &[
         "undo: they connect again\n        probe: { id: blind, target: main-db, sql: select 1, expect: { reachable: true }, figure: x }",
         &["line 43 column 18", "probe `blind`", "proves no effect"],
     ),
+    ("{ type: duration", "{ ask: '', type: duration", &["line 8", "`longer_than`: `ask` is one line"]),
+    (
+        "{ type: duration",
+        "{ pick: { target: main-db, sql: 'select :longer_than', value: v }, type: duration",
+        &["line 8", "`pick` of parameter `longer_than` uses `longer_than`", "with a `default`"],
+    ),
+    (
+        "{ type: duration",
+        "{ pick: { target: main-db, value: v }, type: duration",
+        &["line 8", "is unclear", "exactly one of `sql`"],
+    ),
+    (
+        "{ type: duration",
+        "{ pick: { target: main-db, call: { method: post, path: /x }, value: v }, type: duration",
+        &["line 8", "uses post", "a list only reads"],
+    ),
+    (
+        "{ type: duration",
+        "{ pick: { target: main-db, sql: select 1, value: v, many: true }, type: text",
+        &["line 8", "joins by commas", "another `type`"],
+    ),
     ("aliases: [SX]", "aliases: [TAKEN]", &["line 2 column 11", "`TAKEN`", "choose another"]),
 ];
 

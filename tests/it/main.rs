@@ -21,6 +21,7 @@ mod lints;
 mod manual;
 mod mentions;
 mod messages;
+mod params;
 mod plan;
 mod post_rate;
 mod post_slack;

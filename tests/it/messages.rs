@@ -164,7 +164,7 @@ fn the_card_of_manual_work_and_of_recovery() {
     s.run("hands");
     insta::assert_snapshot!("card_manual", s.card("inc-1"));
     s.say(BOB, Command::Declare { title: "quick".into() });
-    let run = Command::Run { runbook: "quick".into(), given: BTreeMap::new() };
+    let run = Command::Run { runbook: "quick".into(), given: [("port".into(), "7".into())].into() };
     let place = Place { channel: "C1".into(), ..Place::default() };
     s.go(&Input::Said { by: speaker(BOB), place, said: Ok(Asked { incident: Some(2), command: run }) });
     s.starting();
@@ -174,6 +174,14 @@ fn the_card_of_manual_work_and_of_recovery() {
     insta::assert_snapshot!("answer_whoami", s.say(BOB, Command::Whoami));
     insta::assert_snapshot!("answer_help", s.say(BOB, Command::Help { verb: None }));
     insta::assert_snapshot!("answer_help_verb", s.say(BOB, Command::Help { verb: Some("settle".into()) }));
+}
+
+#[test]
+fn the_answer_about_missing_parameters() {
+    let mut s = Story::new();
+    s.say(ALICE, Command::Declare { title: "quick".into() });
+    let given = [("side".to_owned(), "right".to_owned())].into();
+    insta::assert_snapshot!("answer_parameters", s.say(BOB, Command::Run { runbook: "quick".into(), given }));
 }
 
 #[test]

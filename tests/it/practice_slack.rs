@@ -230,6 +230,70 @@ async fn a_form_is_filled_in_and_stays_open_on_errors() {
     assert_eq!(practice.violations(), [""; 0]);
 }
 
+/// A trigger of alice's.
+async fn trigger(practice: &Practice) -> String {
+    let body = practice.slash(&alice(), CHANNEL, "run").await.signed.body;
+    url::form_urlencoded::parse(body.as_bytes()).find(|(k, _)| k == "trigger_id").expect("a trigger").1.into_owned()
+}
+
+#[tokio::test]
+async fn lists_in_forms_follow_slacks_rules() {
+    let (practice, client) = practice().await;
+    bot(&practice, "").await;
+    let plain = |text: &str| json!({"type": "plain_text", "text": text});
+    let option = |text: &str, value: &str| json!({"text": plain(text), "value": value});
+    let element = json!({"type": "static_select", "action_id": "a", "initial_option": option("South", "s"),
+        "options": [option("North", "n"), option("South", "s")]});
+    let block =
+        json!({"type": "input", "block_id": "b", "label": plain("Which"), "optional": true, "element": element});
+    let view = json!({"type": "modal", "title": plain("Run"), "submit": plain("Go"), "blocks": [block]});
+    for (path, value, at) in [
+        ("options", json!([]), "/element/options]"),
+        ("options", json!([option("North", "n"), option("South", "n")]), "/element/options/1]"),
+        ("options", json!([option(&"x".repeat(76), "n"), option("South", "s")]), "/options/0/text/text]"),
+        ("options", json!([option("North", &"x".repeat(76)), option("South", "s")]), "/options/0/value]"),
+        ("options", json!([{"text": plain("South"), "value": "s", "colour": "red"}]), "/options/0]"),
+        ("initial_option", option("South", "n"), "/element/initial_option]"),
+        ("multiple", json!(true), "/element]"),
+    ] {
+        let mut bad = view.clone();
+        bad["blocks"][0]["element"][path] = value;
+        let Sent::Refused { error, detail } = client.open_view(&trigger(&practice).await, &bad).await else {
+            panic!("{path} {at} was taken")
+        };
+        assert_eq!(error, "invalid_arguments");
+        assert!(detail.contains(at), "{path}: {detail}");
+    }
+    let mut several = view.clone();
+    several["blocks"][0]["element"] = json!({"type": "multi_static_select", "action_id": "a",
+        "initial_options": [option("East", "e")], "options": [option("North", "n"), option("South", "s")]});
+    let Sent::Refused { detail, .. } = client.open_view(&trigger(&practice).await, &several).await else {
+        panic!("an initial option that is none was taken")
+    };
+    assert!(detail.contains("/element/initial_options/0]"), "{detail}");
+    assert!(practice.views().is_empty());
+    several["blocks"][0]["element"]["initial_options"] = json!([option("South", "s")]);
+    assert_eq!(client.open_view(&trigger(&practice).await, &several).await, Sent::Ok(()));
+    let open = practice.wait_view(&alice(), LIMIT).await.unwrap();
+    let got = bot(&practice, "").await;
+    practice.submit(&alice(), &open.id, &[("b", "s,n")]).await.unwrap();
+    let state = &payload(&got, 0)["view"]["state"]["values"]["b"]["a"];
+    assert_eq!(state["selected_options"], json!([option("South", "s"), option("North", "n")]));
+    bot(&practice, "").await;
+    assert_eq!(client.open_view(&trigger(&practice).await, &view).await, Sent::Ok(()));
+    let open = practice.wait_view(&alice(), LIMIT).await.unwrap();
+    assert!(practice.submit(&alice(), &open.id, &[("b", "x")]).await.is_err(), "no such option");
+    let got = bot(&practice, r#"{"response_action":"errors","errors":{"text":"no such block"}}"#).await;
+    practice.submit(&alice(), &open.id, &[]).await.unwrap();
+    let values = |got: &Got| payload(got, 0)["view"]["state"]["values"]["b"]["a"].clone();
+    assert_eq!(values(&got), json!({"type": "static_select", "selected_option": option("South", "s")}), "what was set");
+    let told = practice.violations().join("\n");
+    assert!(told.contains(r#"under "text", which is no input of the modal"#), "{told}");
+    let got = bot(&practice, "").await;
+    practice.submit(&alice(), &open.id, &[("b", "")]).await.unwrap();
+    assert_eq!(values(&got), json!({"type": "static_select", "selected_option": null}), "emptied");
+}
+
 #[tokio::test]
 async fn waiting_ends_with_the_change_or_with_what_was_seen_instead() {
     let (practice, client) = practice().await;

@@ -152,7 +152,7 @@ fn no_sequence_breaks_a_rule() {
 }
 
 /// Every kind of event.
-const KINDS: [&str; 38] = [
+const KINDS: [&str; 40] = [
     "declared",
     "status_asked",
     "watch_opened",
@@ -162,6 +162,8 @@ const KINDS: [&str; 38] = [
     "card_posted",
     "card_failed",
     "form_opened",
+    "pick_asked",
+    "picked",
     "detected",
     "alarm_opened",
     "alerted",

@@ -1,12 +1,11 @@
-//! Messages drawn as Slack blocks. Takes a `Message` or a form; gives the JSON that Slack wants. Pure.
+//! Messages drawn as Slack blocks. Takes a `Message`; gives the JSON that Slack wants. Pure.
 //! Every text goes into a field that Slack does not parse, except the notification, which is escaped.
 
 use serde_json::{Value, json};
 
 use super::draft::{Draft, Look, drafts, label, select, share, source};
-use super::limits::{BUDGET, HEADER, LABEL, TEXT, VIEW_TITLE};
+use super::limits::{BUDGET, HEADER, TEXT};
 use super::text::{Layout, chunks, cost, fit, is_blank, short};
-use crate::model::effect::AskForm;
 use crate::model::message::{Button, Message, Run, Style};
 
 /// How long the notification may be; Slack advises 4,000 at most.
@@ -47,31 +46,6 @@ pub fn message(message: &Message) -> Rendered {
     page.miss(&dropped);
     let (text, _) = short(&message.notify, Layout::Parsed, NOTIFY, "(no text)");
     Rendered { payload: json!({"text": text, "blocks": page.blocks}), cut: page.cut }
-}
-
-/// Draws a form with one text field; `block_id` and `action_id` of the field are `text`.
-#[must_use]
-pub fn modal(form: &AskForm) -> Value {
-    let plain = |text: &str, layout, room, blank| plain_text(&short(text, layout, room, blank).0);
-    let mut blocks = Vec::new();
-    if !is_blank(&form.explain, Layout::Lines) {
-        blocks.push(json!({"type": "section", "text": plain(&form.explain, Layout::Lines, TEXT, "(empty)")}));
-    }
-    blocks.push(json!({
-        "type": "input",
-        "block_id": "text",
-        "label": plain(&form.label, Layout::Line, LABEL, "Text"),
-        "element": {"type": "plain_text_input", "action_id": "text", "multiline": true, "max_length": TEXT},
-    }));
-    json!({
-        "type": "modal",
-        "callback_id": "drbot",
-        "private_metadata": form.token.0,
-        "title": plain(&form.title, Layout::Line, VIEW_TITLE, "drbot"),
-        "submit": plain(&form.submit, Layout::Line, VIEW_TITLE, "Send"),
-        "close": plain_text("Cancel"),
-        "blocks": blocks,
-    })
 }
 
 /// The blocks so far.
@@ -205,7 +179,7 @@ fn element(text: &str, style: &str) -> Value {
     json!({"type": "text", "text": text, "style": {style: true}})
 }
 
-fn plain_text(text: &str) -> Value {
+pub(super) fn plain_text(text: &str) -> Value {
     json!({"type": "plain_text", "text": text, "emoji": false})
 }
 
@@ -403,28 +377,6 @@ mod tests {
         // Nothing but a notification: it is drawn in a block, where `*` stays `*`.
         let drawn = message(&Message { notify: "*a* \u{202e}".into(), parts: vec![] });
         assert_eq!(texts(&drawn), "*a* \\u{202e}");
-    }
-
-    #[test]
-    fn forms_fit_too() {
-        for text in HOSTILE.iter().map(|t| (*t).to_owned()).chain([HOSTILE.concat().repeat(200)]) {
-            let token = ButtonId("0123456789abcdef0123456789abcdef".into());
-            let (title, explain, label) = (text.clone(), text.clone(), text.clone());
-            let drawn = modal(&AskForm { token, title, explain, label, submit: text });
-            assert_eq!(faults(&drawn), Vec::<String>::new());
-            assert_eq!(drawn["private_metadata"], "0123456789abcdef0123456789abcdef");
-        }
-        let (title, explain) = ("Deny run 12 of runbook database".to_owned(), "Why?".to_owned());
-        let token = ButtonId("t".into());
-        let drawn = modal(&AskForm { token, title, explain, label: "Reason".into(), submit: "Deny".into() });
-        let plain = |text: &str| json!({"type": "plain_text", "text": text, "emoji": false});
-        assert_eq!(drawn["title"], plain("Deny run 12 of run (cut)"));
-        assert_eq!((&drawn["type"], &drawn["callback_id"]), (&json!("modal"), &json!("drbot")));
-        assert_eq!(drawn["submit"], plain("Deny"));
-        assert_eq!(drawn["blocks"][0], json!({"type": "section", "text": plain("Why?")}));
-        let element = json!({"type": "plain_text_input", "action_id": "text", "multiline": true, "max_length": 3_000});
-        let input = json!({"type": "input", "block_id": "text", "label": plain("Reason"), "element": element});
-        assert_eq!(drawn["blocks"][1], input);
     }
 
     fn any_text() -> impl Strategy<Value = String> {

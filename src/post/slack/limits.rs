@@ -1,6 +1,8 @@
 //! The limits of Slack's blocks. Takes a payload as JSON; gives what Slack would refuse in it, or what
 //! would not come out as meant, each with its path. Pure.
 
+mod form;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
@@ -23,9 +25,11 @@ pub const BUTTON_TEXT: usize = 75;
 pub const VIEW_TITLE: usize = 24;
 /// The label of an input.
 pub const LABEL: usize = 2_000;
+/// The text of an option in a list; of its value too, since Slack's documents differ there.
+pub const OPTION_TEXT: usize = 75;
+/// Options in a list.
+pub const OPTIONS: usize = 100;
 
-const VIEW_BLOCKS: usize = 100;
-const VIEW_BYTES: usize = 250_000;
 const NOTIFY: usize = 4_000;
 const ID: usize = 255;
 const LONG: usize = 2_000;
@@ -185,27 +189,6 @@ impl Check {
         self.string(image, "alt_text", LONG, true);
     }
 
-    fn input(&mut self, block: &Map<String, Value>) {
-        self.keys(block, &["block_id", "label", "element", "hint", "optional", "dispatch_action"]);
-        self.text(block, "label", (Kind::Plain, LABEL), true);
-        self.text(block, "hint", (Kind::Plain, LONG), false);
-        if !block.contains_key("element") {
-            self.fault("element", "missing");
-        }
-        self.object(block, "element", |c, element| {
-            let known = ["action_id", "multiline", "min_length", "max_length", "initial_value", "placeholder"];
-            c.keys(element, &[&known[..], &["focus_on_load", "dispatch_action_config"]].concat());
-            if kind_of(element) != "plain_text_input" {
-                c.fault("type", "only plain_text_input is known here");
-            }
-            c.id(element, "action_id");
-            c.text(element, "placeholder", (Kind::Plain, 150), false);
-            if element.get("max_length").is_some_and(|n| !(1..=3_000).contains(&n.as_i64().unwrap_or(0))) {
-                c.fault("max_length", "not a number from 1 to 3000");
-            }
-        });
-    }
-
     fn button(&mut self, button: &Map<String, Value>) {
         if kind_of(button) != "button" {
             return self.fault("type", &format!("unknown element \"{}\"", kind_of(button)));
@@ -273,26 +256,6 @@ impl Check {
                 c.fault("", "not true or false");
             }
         });
-    }
-
-    fn view(&mut self, payload: &Value, view: &Map<String, Value>) {
-        let known = ["title", "submit", "close", "blocks", "private_metadata", "callback_id", "external_id"];
-        self.keys(view, &[&known[..], &["clear_on_close", "notify_on_close"]].concat());
-        if kind_of(view) != "modal" {
-            self.fault("type", "not a modal");
-        }
-        self.text(view, "title", (Kind::Plain, VIEW_TITLE), true);
-        self.text(view, "close", (Kind::Plain, VIEW_TITLE), false);
-        let blocks = view.get("blocks").unwrap_or(&Value::Null);
-        let asks = blocks.as_array().is_some_and(|b| b.iter().any(|b| b["type"] == "input"));
-        self.text(view, "submit", (Kind::Plain, VIEW_TITLE), asks);
-        for (key, most) in [("private_metadata", TEXT), ("callback_id", ID), ("external_id", ID)] {
-            self.string(view, key, most, false);
-        }
-        self.blocks(blocks, VIEW_BLOCKS);
-        if payload.to_string().len() > VIEW_BYTES {
-            self.fault("view", &format!("more than {VIEW_BYTES} bytes"));
-        }
     }
 
     /// Checks the text object at `key`, if it is there or `must` be.
@@ -460,28 +423,5 @@ mod tests {
         let full = json!([text(3_000), text(3_000), text(3_000), text(3_000)]);
         assert_eq!(faults(&rich("rich_text_preformatted", full)), Vec::<String>::new());
         assert_eq!(faults(&json!({"text": long(4_000), "blocks": vec![divider; 50]})), Vec::<String>::new());
-    }
-
-    #[test]
-    fn forms_are_checked() {
-        let element = json!({"type": "plain_text_input", "action_id": "text", "max_length": 3_000});
-        let input = json!({"type": "input", "label": plain("Reason"), "element": element});
-        let form = json!({"type": "modal", "title": plain("Deny"), "submit": plain("Deny"), "blocks": [input]});
-        assert_eq!(faults(&form), Vec::<String>::new());
-        for (path, value, fault) in [
-            ("/type", json!("home"), "type: not a modal"),
-            ("/title/text", json!("x".repeat(25)), "title.text: 25 characters, at most 24"),
-            ("/submit", Value::Null, "submit: not an object"),
-            ("/blocks/0/label/text", json!("x".repeat(2_001)), "blocks[0].label.text: 2001 characters, at most 2000"),
-            ("/blocks/0/element/max_length", json!(3_001), "blocks[0].element.max_length: not a number from 1 to 3000"),
-            ("/blocks/0/element/type", json!("number"), "blocks[0].element.type: only plain_text_input is known here"),
-        ] {
-            let mut bad = form.clone();
-            *bad.pointer_mut(path).unwrap() = value;
-            assert_eq!(faults(&bad), [fault]);
-        }
-        let mut bad = form;
-        bad.as_object_mut().unwrap().remove("submit");
-        assert_eq!(faults(&bad), ["submit: missing"]);
     }
 }

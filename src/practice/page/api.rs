@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Page;
-use crate::practice::slack::{Answer, buttons, escaped};
+use crate::practice::slack::{Answer, buttons, escaped, private_buttons};
 
 /// How long Slack waits for an app.
 const SLACK_WAITS: Duration = Duration::from_secs(3);
@@ -132,8 +132,9 @@ pub(super) async fn say(State(page): State<Arc<Page>>, Json(line): Json<Line>) -
 pub(super) async fn click(State(page): State<Arc<Page>>, Json(press): Json<Press>) -> Said {
     let me = page.persona(&press.actor)?;
     let message = page.slack.message(&press.channel, &press.ts).filter(|m| !m.deleted);
-    let message = message.ok_or_else(|| refuse("there is no such message"))?;
-    let shown = buttons(&message);
+    let alone = page.slack.privates(&press.channel, &me.user).into_iter().find(|p| p.ts == press.ts);
+    let shown = message.as_ref().map(buttons).or_else(|| alone.as_ref().map(private_buttons));
+    let shown = shown.ok_or_else(|| refuse("there is no such message"))?;
     let button = shown.iter().find(|b| b.action_id == press.action && b.value == press.value);
     let Some(button) = button else {
         return Err((StatusCode::CONFLICT, "the message does not show this button any more".into()));

@@ -232,12 +232,12 @@ function drawModal() {
   box.oncancel = (event) => { event.preventDefault(); close(); };
   box.replaceChildren(form);
   if (!box.open) box.showModal();
-  form.querySelector("textarea, input")?.focus();
+  form.querySelector("textarea, input, select")?.focus();
 }
 
 async function submit(view, form) {
   const fields = [...form.querySelectorAll("[data-block]")];
-  const values = Object.fromEntries(fields.filter((f) => f.value !== "").map((f) => [f.dataset.block, f.value]));
+  const values = Object.fromEntries(fields.map((f) => [f.dataset.block, f.multiple ? [...f.selectedOptions].map((o) => o.value).join(",") : f.value]));
   const button = form.querySelector("[type=submit]");
   button.disabled = true;
   const answer = await send("/page/submit", { as: app.me, view: view.id, values });
@@ -245,14 +245,16 @@ async function submit(view, form) {
   const failed = form.querySelector(".failed");
   failed.hidden = answer.ok || Boolean(answer.errors);
   failed.textContent = failed.hidden ? "" : told(answer);
+  let first = null;
   for (const field of fields) {
     const says = answer.errors?.[field.dataset.block];
     const shown = document.getElementById(`${field.id}-error`);
     shown.hidden = !says;
     shown.textContent = says ?? "";
     field.setAttribute("aria-invalid", String(Boolean(says)));
-    if (says) field.focus();
+    if (says) first ??= field;
   }
+  first?.focus();
 }
 
 // Takes what was typed into a box, in the channel or in a thread of it, and empties the box once it is sent.

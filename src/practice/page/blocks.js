@@ -96,15 +96,30 @@ function button(element, act) {
   }, label);
 }
 
+// What a field is filled in with: typed, or chosen from a list.
+function control(element, shared) {
+  const many = element.type === "multi_static_select";
+  if (many || element.type === "static_select") {
+    const set = (many ? element.initial_options ?? [] : [element.initial_option]).map((o) => o?.value);
+    const options = (element.options ?? []).map((o) =>
+      el("option", { value: o.value, selected: set.includes(o.value) }, words(o.text)));
+    if (many) return el("select", { ...shared, multiple: true, size: Math.min(8, Math.max(3, options.length)) }, options);
+    const none = el("option", { value: "", selected: set[0] === undefined }, String(element.placeholder?.text ?? "Choose an option"));
+    return el("select", shared, none, options);
+  }
+  const kind = element.multiline ? "textarea" : "input";
+  const made = el(kind, {
+    ...shared, maxlength: element.max_length, rows: kind === "textarea" ? 4 : null, placeholder: element.placeholder?.text,
+  });
+  made.value = String(element.initial_value ?? "");
+  return made;
+}
+
 function input(block) {
-  const kind = block.element?.multiline ? "textarea" : "input";
   const id = `field-${block.block_id}`;
   return el("div", { class: "field" },
     el("label", { for: id }, words(block.label), block.optional ? " (optional)" : ""),
-    el(kind, {
-      id, "data-block": block.block_id, maxlength: block.element?.max_length, rows: kind === "textarea" ? 4 : null,
-      placeholder: block.element?.placeholder?.text, "aria-describedby": `${id}-error`,
-    }),
+    control(block.element ?? {}, { id, "data-block": block.block_id, "aria-describedby": `${id}-error` }),
     block.hint ? el("p", { class: "hint" }, words(block.hint)) : null,
     el("p", { class: "field-error", id: `${id}-error`, role: "alert", hidden: true }));
 }

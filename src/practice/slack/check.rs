@@ -217,8 +217,54 @@ impl Look {
         if block.get("hint").is_some() {
             self.text(&block["hint"], &format!("{at}/hint"), (2000, &["plain_text"]));
         }
+        self.need(block.get("optional").is_none_or(Value::is_boolean), "must be a boolean", &format!("{at}/optional"));
         let element = &block["element"];
         let at = format!("{at}/element");
+        self.string(element, "action_id", &at, 255);
+        if element.get("placeholder").is_some() {
+            self.text(&element["placeholder"], &format!("{at}/placeholder"), (150, &["plain_text"]));
+        }
+        match element["type"].as_str().unwrap_or_default() {
+            "plain_text_input" => self.typed(element, &at),
+            "static_select" => {
+                let known =
+                    ["type", "action_id", "placeholder", "options", "initial_option", "focus_on_load", "confirm"];
+                self.keys(element, &at, &known);
+                self.options(element, &at);
+                if let Some(set) = element.get("initial_option") {
+                    self.set(element, set, &format!("{at}/initial_option"));
+                }
+            }
+            "multi_static_select" => {
+                let known = [
+                    "type",
+                    "action_id",
+                    "placeholder",
+                    "options",
+                    "initial_options",
+                    "max_selected_items",
+                    "focus_on_load",
+                    "confirm",
+                ];
+                self.keys(element, &at, &known);
+                self.options(element, &at);
+                let set = element.get("initial_options").map(|s| s.as_array().cloned().unwrap_or_default());
+                self.need(
+                    set.as_ref().is_none_or(|s| !s.is_empty()),
+                    "must provide at least 1 item",
+                    &format!("{at}/initial_options"),
+                );
+                for (index, one) in set.unwrap_or_default().iter().enumerate() {
+                    self.set(element, one, &format!("{at}/initial_options/{index}"));
+                }
+                let most = element.get("max_selected_items").is_none_or(|m| m.as_u64().is_some_and(|m| m > 0));
+                self.need(most, "must be more than 0", &format!("{at}/max_selected_items"));
+            }
+            _ => self.need(false, "unsupported type", &format!("{at}/type")),
+        }
+    }
+
+    fn typed(&mut self, element: &Value, at: &str) {
         let known = [
             "type",
             "action_id",
@@ -229,14 +275,32 @@ impl Look {
             "initial_value",
             "focus_on_load",
         ];
-        self.keys(element, &at, &known);
-        self.need(element["type"] == "plain_text_input", "unsupported type", &format!("{at}/type"));
-        self.string(element, "action_id", &at, 255);
-        let most = element.get("max_length").is_none_or(|m| m.as_u64().is_some_and(|m| (1..=3000).contains(&m)));
-        self.need(most, "must be between 1 and 3000", &format!("{at}/max_length"));
-        if element.get("placeholder").is_some() {
-            self.text(&element["placeholder"], &format!("{at}/placeholder"), (150, &["plain_text"]));
+        self.keys(element, at, &known);
+        let most = element.get("max_length").map_or(Some(3_000), Value::as_u64).filter(|m| (1..=3_000).contains(m));
+        self.need(most.is_some(), "must be between 1 and 3000", &format!("{at}/max_length"));
+        self.string(element, "initial_value", at, most.unwrap_or(3_000) as usize);
+    }
+
+    /// The options of a list; each value once, or what was chosen could not be told.
+    fn options(&mut self, element: &Value, at: &str) {
+        let options = element["options"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let at = format!("{at}/options");
+        self.need(!options.is_empty(), "must provide at least 1 item", &at);
+        self.need(options.len() <= 100, "no more than 100 items allowed", &at);
+        let mut values = BTreeSet::new();
+        for (index, option) in options.iter().enumerate() {
+            let at = format!("{at}/{index}");
+            self.keys(option, &at, &["text", "value", "description"]);
+            self.text(&option["text"], &format!("{at}/text"), (75, &["plain_text"]));
+            self.need(option["value"].as_str().is_some_and(|v| !v.is_empty()), "missing required field: value", &at);
+            self.string(option, "value", &at, 75);
+            self.need(values.insert(option["value"].as_str()), "value already exists", &at);
         }
+    }
+
+    fn set(&mut self, element: &Value, set: &Value, at: &str) {
+        let there = element["options"].as_array().is_some_and(|all| all.contains(set));
+        self.need(there, "initial option must match an option", at);
     }
 
     fn rich(&mut self, element: &Value, at: &str) {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use url::form_urlencoded::Serializer;
 
 use super::method::{draft, wire};
-use super::state::{Gesture, Message};
+use super::state::{Gesture, Message, Private};
 use super::{Practice, User};
 use crate::model::time::Millis;
 
@@ -62,6 +62,12 @@ pub struct Button {
 /// The buttons that a message shows.
 #[must_use]
 pub fn buttons(message: &Message) -> Vec<Button> {
+    drawn(&message.blocks)
+}
+
+/// The buttons that a message for one person shows.
+#[must_use]
+pub fn private_buttons(message: &Private) -> Vec<Button> {
     drawn(&message.blocks)
 }
 
@@ -120,6 +126,17 @@ impl Practice {
         Ok(self.click_raw(user, channel, ts, found).await)
     }
 
+    /// Presses a button of a message that only this person sees.
+    ///
+    /// # Errors
+    /// When it does not show the button.
+    pub async fn click_private(&self, user: &User, message: &Private, button: &str) -> Result<Answer> {
+        let shown = drawn(&message.blocks);
+        let found = shown.iter().find(|b| b.label == button || b.value == button);
+        let found = found.with_context(|| format!("the message shows no button {button:?}"))?;
+        Ok(self.click_raw(user, &message.channel, &message.ts, found).await)
+    }
+
     /// Presses any button on any message, shown or not: an old card, a forged value.
     pub async fn click_raw(&self, user: &User, channel: &str, ts: &str, button: &Button) -> Answer {
         let payload = self.click_payload(user, channel, ts, button);
@@ -136,7 +153,7 @@ impl Practice {
         let view = self.views().into_iter().find(|v| v.id == view_id && v.open && v.user == user.user);
         let mut view = view.ok_or_else(|| anyhow!("{} has no open modal {view_id}", user.name))?.view;
         view["state"] = json!({"values": filled(&view, values)?});
-        let payload = self.submit_payload(user, view);
+        let payload = self.submit_payload(user, view.clone());
         let signed = self.sign(Door::Interactions, form(&[("payload", &payload.to_string())]));
         let answer = self.redeliver(&signed).await;
         let reply: Value = serde_json::from_str(&answer.body).unwrap_or_default();
@@ -145,6 +162,9 @@ impl Practice {
             if let Some(view) = state.views.iter_mut().find(|v| v.id == view_id) {
                 view.open = false;
             }
+        }
+        if let Some(why) = unfit(&view, &reply) {
+            self.inner.state().violations.push(format!("answer to a form: {why}"));
         }
         self.inner.changed();
         Ok(answer)
@@ -255,7 +275,8 @@ impl Practice {
         if let Some(style) = button.element.get("style") {
             action["style"] = style.clone();
         }
-        let mut container = json!({"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": false});
+        let alone = state.privates.iter().any(|p| p.ts == ts && p.channel == channel);
+        let mut container = json!({"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": alone});
         let mut shown = message.as_ref().map_or(Value::Null, |m| wire(m, true));
         if let Some(thread) = message.and_then(|m| m.thread_ts) {
             container["thread_ts"] = thread.into();
@@ -265,7 +286,10 @@ impl Practice {
         payload["container"] = container;
         payload["trigger_id"] = trigger.into();
         payload["channel"] = json!({"id": channel, "name": name});
-        payload["message"] = shown;
+        if !alone {
+            // Slack does not send the text of a message that only one person sees.
+            payload["message"] = shown;
+        }
         payload["state"] = json!({"values": {}});
         payload["response_url"] = self.hook_url(&hook).into();
         payload["actions"] = json!([action]);
@@ -330,27 +354,71 @@ fn seen(mut message: Message, button: &Button) -> Message {
     message
 }
 
-/// The state of a modal's fields.
+/// The state of a modal's fields: what was filled in, else what stood there already. An empty value empties
+/// its field.
 fn filled(view: &Value, values: &[(&str, &str)]) -> Result<Map<String, Value>> {
     let mut state = Map::new();
     let blocks = view["blocks"].as_array().map(Vec::as_slice).unwrap_or_default();
     for block in blocks.iter().filter(|b| b["type"] == "input") {
         let id = block["block_id"].as_str().unwrap_or_default();
-        let value = values.iter().find(|(block, _)| *block == id).map(|(_, value)| *value).filter(|v| !v.is_empty());
+        let element = &block["element"];
+        let given = values.iter().find(|(block, _)| *block == id).map(|(_, value)| (*value).to_owned());
+        let value = given.or_else(|| set(element)).filter(|v| !v.is_empty());
+        let value = value.as_deref();
         if value.is_none() && block["optional"] != true {
             bail!("the field {id:?} must be filled in");
         }
         let length = value.map_or(0, |v| v.chars().count() as u64);
-        if block["element"]["max_length"].as_u64().is_some_and(|most| length > most) {
+        if element["max_length"].as_u64().is_some_and(|most| length > most) {
             bail!("the field {id:?} takes no {length} characters");
         }
-        let action = block["element"]["action_id"].as_str().unwrap_or_default();
-        state.insert(id.to_owned(), json!({action: {"type": block["element"]["type"], "value": value}}));
+        let action = element["action_id"].as_str().unwrap_or_default();
+        let kind = &element["type"];
+        let stands = match kind.as_str() {
+            Some("multi_static_select") => {
+                let each = value.into_iter().flat_map(|v| v.split(','));
+                let all: Result<Vec<Value>> = each.map(|v| chosen(element, id, Some(v))).collect();
+                json!({"type": kind, "selected_options": all?})
+            }
+            Some("static_select") => json!({"type": kind, "selected_option": chosen(element, id, value)?}),
+            _ => json!({"type": kind, "value": value}),
+        };
+        state.insert(id.to_owned(), json!({action: stands}));
     }
     if let Some((unknown, _)) = values.iter().find(|(block, _)| !state.contains_key(*block)) {
         bail!("the modal has no field {unknown:?}");
     }
     Ok(state)
+}
+
+/// What stands in a field before anybody touches it; several options joined by commas.
+fn set(element: &Value) -> Option<String> {
+    let several = element["initial_options"]
+        .as_array()
+        .map(|all| all.iter().filter_map(|o| o["value"].as_str()).collect::<Vec<_>>().join(","));
+    let one = element["initial_value"].as_str().or(element["initial_option"]["value"].as_str());
+    one.map(str::to_owned).or(several)
+}
+
+/// The option of a list that has this value.
+fn chosen(element: &Value, id: &str, value: Option<&str>) -> Result<Value> {
+    let Some(value) = value else { return Ok(Value::Null) };
+    let options = element["options"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = options.iter().find(|o| o["value"] == value);
+    found.cloned().ok_or_else(|| anyhow!("the field {id:?} has no option {value:?}"))
+}
+
+/// Why Slack would show its own error for this answer to a form, instead of what the bot says.
+fn unfit(view: &Value, reply: &Value) -> Option<String> {
+    let action = reply.get("response_action")?.as_str().unwrap_or_default();
+    let errors = reply["errors"].as_object().filter(|_| action == "errors");
+    let Some(errors) = errors.filter(|e| !e.is_empty()) else {
+        return Some(format!("response_action {action:?} without errors"));
+    };
+    let blocks = view["blocks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let known = |id: &str| blocks.iter().any(|b| b["type"] == "input" && b["block_id"] == id);
+    let odd = errors.iter().find(|(id, text)| !known(id) || text.as_str().is_none_or(str::is_empty));
+    odd.map(|(id, text)| format!("an error {text} under {id:?}, which is no input of the modal or says nothing"))
 }
 
 fn form(pairs: &[(&str, &str)]) -> String {

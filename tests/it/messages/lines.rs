@@ -8,10 +8,11 @@ use drbot::model::ask::Deed;
 use drbot::model::effect::CardKind;
 use drbot::model::event::{Declared, Event, StepEnd};
 use drbot::model::expect::Rows;
+use drbot::model::form::Picking;
 use drbot::model::id::{ButtonId, CaseId};
 use drbot::model::inbound::FormPurpose;
 use drbot::model::outcome::{Checked, Verdict};
-use drbot::model::person::PersonId;
+use drbot::model::person::{PersonId, Speaker};
 use drbot::model::plan::Look;
 use drbot::model::runbook::{EffectClass, Objectives, Risk};
 use drbot::model::statement::Statement;
@@ -20,7 +21,7 @@ use drbot::model::time::{Millis, Span};
 use crate::properties::setting::catalog;
 
 /// How many kinds there are.
-pub const KINDS: usize = 48;
+pub const KINDS: usize = 50;
 
 /// The place of a kind in the list: a new kind does not compile until it has one, and a sample.
 pub fn place(event: &Event) -> usize {
@@ -73,6 +74,8 @@ pub fn place(event: &Event) -> usize {
         Event::PlanAsked { .. } => 45,
         Event::Planned { .. } => 46,
         Event::Notified { .. } => 47,
+        Event::PickAsked { .. } => 48,
+        Event::Picked { .. } => 49,
     }
 }
 
@@ -164,9 +167,24 @@ fn of_cases() -> Vec<Event> {
         Event::Noted { by: by("bob"), text: "customers informed".into() },
         Event::CardPosted { card: CardKind::Main, channel: "C1".into(), ts: "1.1".into(), upto: 0 },
         Event::CardFailed { card: CardKind::Main, why: "archived".into() },
+        Event::PickAsked { picking: Box::new(picking()) },
+        Event::Picked { token: button(), param: "port".into(), options: vec![("7".into(), "seven".into())], why: None },
         Event::FormOpened { token: button(), purpose: FormPurpose::Deny(id()), person: by("bob") },
         Event::Detected { runbook: "cancel".into(), checked, streak: 1, since: None },
     ]
+}
+
+fn picking() -> Picking {
+    Picking {
+        token: button(),
+        runbook: "quick".into(),
+        given: [].into(),
+        by: Speaker { team: "T1".into(), user: "U-bob".into() },
+        person: by("bob"),
+        channel: "C1".into(),
+        thread: None,
+        lists: [("port".to_owned(), None)].into(),
+    }
 }
 
 fn origin() -> Origin {

@@ -55,7 +55,7 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
         engine.handles.iter().filter(|(h, c)| h.len() == 32 && *c == id).map(|(h, _)| h.clone()).collect();
     for handle in ours {
         let button = ButtonId(handle);
-        let mut works = false;
+        let mut voices = Vec::new();
         for voice in 0..VOICES.len() / 2 {
             let place = Place { channel: channel.clone(), ..Place::default() };
             let click = Click {
@@ -66,7 +66,7 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
                 trigger: "t".into(),
             };
             let (decision, _) = engine.decided(&Input::Clicked(click))?;
-            works |= decision.events.iter().any(|e| {
+            let works = decision.events.iter().any(|e| {
                 matches!(
                     e,
                     Event::Voted { .. }
@@ -76,7 +76,20 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
                         | Event::AlarmOpening { .. }
                 )
             });
+            if works {
+                voices.push(voice);
+            }
         }
+        // This one stands on a message of its person's own.
+        let stream = engine.cases.get(id).and_then(|s| s.case.incident());
+        if let Some(picking) = stream.and_then(|i| i.picks.iter().find(|p| p.token == button)) {
+            let person = |v: &usize| engine.roster.person(&speaker(*v)).is_some_and(|p| p.id == picking.person);
+            if !voices.iter().all(person) {
+                return Err(format!("somebody else can choose from the list of {}", picking.person.0));
+            }
+            continue;
+        }
+        let works = !voices.is_empty();
         let on_card = shown.contains(&button);
         // Other rules void what is open at the first click, and when all who may have agreed nobody is left.
         let excused = open.as_ref().is_some_and(|a| {

@@ -231,8 +231,8 @@ impl Engine {
             }
         }
         for Effect { key, due, act, .. } in &decision.effects {
-            if let (Act::Ask { form, .. }, Input::Clicked(click)) = (act, input) {
-                let voice = setting::VOICES.iter().position(|(_, u)| *u == click.by.user).unwrap_or(0);
+            if let (Act::Ask { form, to, .. }, Input::Clicked(_) | Input::Said { .. }) = (act, input) {
+                let voice = setting::VOICES.iter().position(|(_, u)| *u == to.user).unwrap_or(0);
                 self.tokens.push((form.token.clone(), voice));
             }
             let generation = self.effects.get(key).map_or(1, |h| h.generation + 1);

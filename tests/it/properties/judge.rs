@@ -209,6 +209,7 @@ impl Judge {
             | Event::CardPosted { .. }
             | Event::CardFailed { .. }
             | Event::FormOpened { .. }
+            | Event::Picked { .. }
             | Event::VoteRefused { .. }
             | Event::AlertJoined { .. }
             | Event::Refused { .. } => Ok(()),
@@ -266,6 +267,10 @@ impl Judge {
             }
             (Input::Said { .. }, Some(Reply::Private(m))) => !m.notify.is_empty() && !m.parts.is_empty(),
             (Input::Filled(_), Some(Reply::FormError(text))) => !text.is_empty(),
+            (Input::Filled(form), Some(Reply::FieldErrors(each))) => {
+                let shown = each.iter().all(|(id, text)| form.values.contains_key(id) && !text.is_empty());
+                !each.is_empty() && shown && decision.events.is_empty()
+            }
             (Input::Filled(form), _) => told(&form.by),
             (Input::Clicked(click), _) => {
                 let asks = |a: &Act| matches!(a, Act::Ask { trigger, .. } if *trigger == click.trigger);

@@ -10,6 +10,7 @@ use drbot::model::effect::{Act, CardKind};
 use drbot::model::expect::Rows;
 use drbot::model::id::{ButtonId, CaseId, EffectKey};
 use drbot::model::inbound::{Click, Form, Input, Place};
+use drbot::model::incident::Incident;
 use drbot::model::outcome::{Checked, Ended, Outcome, Verdict};
 use drbot::model::run::{Phase, RunState};
 use drbot::model::time::{Millis, Span};
@@ -64,7 +65,7 @@ fn pick<T>(list: &[T], at: usize) -> Option<&T> {
 
 /// One effect gets its outcome, those of runs before others.
 fn work(engine: &Engine, roll: Roll) -> Option<Input> {
-    let steps = ["start/", "preview/", "verify/", "probe/", "proof/", "wait/", "open/"];
+    let steps = ["start/", "preview/", "verify/", "probe/", "proof/", "wait/", "open/", "pick/"];
     let of_run = |k: &EffectKey| steps.iter().any(|p| k.0.starts_with(p));
     let (runs, others): (Vec<_>, Vec<_>) = engine.effects.iter().partition(|(k, _)| of_run(k));
     let list = if runs.is_empty() || roll.a.is_multiple_of(5) && !others.is_empty() { others } else { runs };
@@ -195,7 +196,8 @@ fn ended(luck: usize) -> Ended {
 fn place(roll: Roll) -> Place {
     let mention = roll.a.is_multiple_of(3);
     let thread = (mention && !roll.b.is_multiple_of(4)).then(|| format!("inc-{}/Main", 1 + roll.b % 3));
-    Place { channel: if roll.c % 12 == 11 { "C2" } else { "C1" }.into(), reply: None, thread, mention }
+    let trigger = (!mention && !roll.b.is_multiple_of(8)).then(|| format!("trigger-{}-{}", roll.a, roll.b));
+    Place { channel: if roll.c % 12 == 11 { "C2" } else { "C1" }.into(), reply: None, thread, mention, trigger }
 }
 
 fn said(by: usize, roll: Roll, incident: Option<u64>, command: Command) -> Input {
@@ -212,9 +214,17 @@ fn people(engine: &Engine, roll: Roll) -> Input {
     let open: Vec<_> = engine.world.open.values().collect();
     let Some(open) = pick(&open, a) else { return said(b % 4, roll, None, Command::Declare { title: named(c) }) };
     let number = Some(open.number);
-    let start = || said(b % 2, roll, number, Command::Run { runbook: named(c % 5), given: BTreeMap::new() });
+    let given =
+        if a.is_multiple_of(4) { BTreeMap::from([("port".to_owned(), "7".to_owned())]) } else { BTreeMap::new() };
+    let given = if named(c % 5) == "quick" { given } else { BTreeMap::new() };
+    let start = || said(b % 2, roll, number, Command::Run { runbook: named(c % 5), given: given.clone() });
     let incident = engine.cases.get(&open.case).and_then(|s| s.case.incident());
-    let Some((incident, run)) = incident.and_then(|i| Some((i, i.run.as_ref()?))) else { return start() };
+    let Some((incident, run)) = incident.and_then(|i| Some((i, i.run.as_ref()?))) else {
+        return match incident {
+            Some(incident) if c % 4 == 3 => wish(engine, incident, &open.case, roll),
+            _ => start(),
+        };
+    };
     let paused = matches!(run.state, RunState::Paused(_));
     match run.current() {
         Some((step, state)) if state.phase == Phase::Unknown => {
@@ -248,6 +258,7 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             said(b % 4, roll, number, Command::Skip { step: step.id.clone(), reason: "not needed".into() })
         }
         _ if paused && !c.is_multiple_of(4) => said(b % 4, roll, number, Command::Next { choice: None }),
+        _ if run.idle() && c % 4 == 3 => wish(engine, incident, &open.case, roll),
         _ if run.idle() => start(),
         _ => fill(engine, roll),
     }
@@ -266,12 +277,30 @@ fn click(engine: &Engine, case: &CaseId, button: &ButtonId, roll: Roll) -> Input
     })
 }
 
+/// Somebody goes on with the parameters of a run: opens the form with the lists, or sends one.
+fn wish(engine: &Engine, incident: &Incident, case: &CaseId, roll: Roll) -> Input {
+    match incident.picks.last() {
+        Some(picking) if roll.a.is_multiple_of(2) => {
+            let mut input = click(engine, case, &picking.token, roll);
+            if let (Input::Clicked(click), true) = (&mut input, roll.c % 8 < 7) {
+                click.by = picking.by.clone();
+            }
+            input
+        }
+        _ => fill(engine, roll),
+    }
+}
+
 fn fill(engine: &Engine, roll: Roll) -> Input {
     let newest = engine.tokens.len().saturating_sub(1 + roll.b % 3);
     let (token, voice) =
         engine.tokens.get(newest).cloned().unwrap_or_else(|| (ButtonId(format!("{:032x}", roll.a)), 0));
     let by = speaker(if roll.c % 8 == 7 { roll.a } else { voice });
-    Input::Filled(Form { by, token, text: if roll.c % 9 == 8 { " " } else { "the import must finish" }.into() })
+    let port = [" 7 ", "7000", "", "8", "9"][roll.c % 5];
+    let values = [("param-port", port), ("param-side", ["right", "up", ""][roll.c % 3])];
+    let values = values.map(|(id, text)| (id.to_owned(), text.to_owned())).into();
+    let text = if roll.c % 9 == 8 { " " } else { "the import must finish" }.into();
+    Input::Filled(Form { by, token, text, values })
 }
 
 /// Any button of any time, pressed by anybody.

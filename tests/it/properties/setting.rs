@@ -52,6 +52,17 @@ verify:
 steps:
 ";
 
+/// What a run has to be told.
+const ASKS: &str = "
+params:
+  port: { type: integer, min: 1, max: 999, ask: Which port?, pick: { target: db, sql: select 7 as pid, value: pid, label: query } }
+  side: { type: choice, values: [left, right], default: left }
+steps:
+  - id: look
+    title: Look at port {port} on the {side}
+    do: { sql: { target: db, effect: observe, risk: safe, sql: 'select :port, :side' } }
+";
+
 const LOOK: &str = "
   - id: look
     title: Look at it
@@ -119,6 +130,12 @@ fn file(name: &str, steps: &str, note: &str) -> (String, String) {
     (format!("{name}.yaml"), format!("# {note}\nrunbook: {name}{}{steps}", HEAD.replace("NAME", name)))
 }
 
+/// A runbook with parameters.
+fn asking(name: &str, note: &str) -> (String, String) {
+    let (file, text) = file(name, "", note);
+    (file, text.replace("steps:\n", ASKS))
+}
+
 /// The catalog; another `edition` has the same runbooks with other bytes.
 pub fn catalog(edition: &str) -> Catalog {
     let once = change("cancel", "once", "disruptive", true);
@@ -126,7 +143,7 @@ pub fn catalog(edition: &str) -> Catalog {
     let blind = change("blind", "once", "disruptive", false);
     let files: BTreeMap<String, String> = [
         (SHARED.to_owned(), SHARED_YAML.to_owned()),
-        file("quick", LOOK, edition),
+        asking("quick", edition),
         file("cancel", &format!("{once}{LOOK}"), edition),
         file("repair", &atomic, edition),
         file("ways", &format!("{WAYS}{MANUAL}{LOOK}"), edition),
