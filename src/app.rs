@@ -1,6 +1,8 @@
 //! The composition root. Takes a configuration; builds everything, starts it in order and stops it in
 //! the opposite one.
 
+mod reload;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +50,14 @@ const TRIM_EVERY: Duration = Duration::from_secs(10 * 60);
 /// # Errors
 /// Every fault, one text each.
 pub fn load_catalog(folder: &Path, site: &Site) -> Result<Catalog, Vec<String>> {
+    catalog::load(&read_runbooks(folder)?, site)
+}
+
+/// The runbook files of a folder, by name.
+///
+/// # Errors
+/// The folder or a file cannot be read.
+pub fn read_runbooks(folder: &Path) -> Result<BTreeMap<String, String>, Vec<String>> {
     let list = std::fs::read_dir(folder).map_err(|e| {
         vec![format!("{}: {e}: runbooks.folder must be the folder with the runbook files", folder.display())]
     })?;
@@ -59,7 +69,7 @@ pub fn load_catalog(folder: &Path, site: &Site) -> Result<Catalog, Vec<String>> 
             files.insert(name, text);
         }
     }
-    catalog::load(&files, site)
+    Ok(files)
 }
 
 /// What a configuration adds to runbook files.
@@ -108,8 +118,11 @@ pub fn executors(config: &Config, redactor: &Redactor) -> Executors {
 
 fn rules(config: &Config, roster: &Roster) -> Rules {
     let policies = config.policies();
-    let said = serde_json::to_vec(&(roster, policies.iter().map(|(r, p)| (r.word(), p)).collect::<Vec<_>>()))
-        .unwrap_or_default();
+    let said = serde_json::to_vec(&(
+        roster,
+        policies.iter().map(|((tier, risk), p)| (tier, risk.word(), p)).collect::<Vec<_>>(),
+    ))
+    .unwrap_or_default();
     Rules {
         version: hex::encode(Sha256::digest(said)),
         policies,
@@ -178,8 +191,6 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         store.end_leases(None).await.context("ending the leases of the process before")?;
     }
     let roster = Roster { home_team: config.slack.team.clone(), people: config.people.clone() };
-    let watches: Vec<String> =
-        catalog.runbooks.values().filter(|l| l.unusable.is_none()).map(|l| l.runbook.runbook.clone()).collect();
     let fixed = Fixed { rules: rules(&config, &roster), catalog, roster, redactor };
     let (engine, committer) = Engine::start(store.clone(), fixed).await.context("reading the store")?;
     let slack = SlackClient::new(
@@ -204,12 +215,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let doors =
         Arc::new(Doors { engine: engine.clone(), secrets, alertmanager, replies, ready: AtomicBool::new(true) });
-    for watch in watches {
-        engine
-            .submit(Delivery { key: format!("up/{owner}/{watch}"), input: Input::Up { watch } })
-            .await
-            .context("starting the watches")?;
-    }
+    let reloading = detections(&config, &engine, &owner).await?;
     let (tell_worker, hear) = watch::channel(false);
     let working = tokio::spawn(worker::run(worker, hear));
     let trimming = tokio::spawn(trim(store.clone()));
@@ -220,6 +226,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         _ = committer => Err(anyhow!("the committer ended")),
     };
     trimming.abort();
+    reloading.abort();
     let _ = tell_worker.send(true);
     if tokio::time::timeout(STOP_WITHIN, working).await.is_err() {
         warn!("work in hand did not finish in time; the next start tells what is known of it");
@@ -227,6 +234,25 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     store.close().await;
     info!("stopped");
     result
+}
+
+/// Starts the standing detections, and what keeps them in step with the runbook folder.
+async fn detections(config: &Config, engine: &Engine, owner: &str) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let catalog = engine.catalog();
+    for loaded in catalog.runbooks.values().filter(|l| l.unusable.is_none()) {
+        let watch = loaded.runbook.runbook.clone();
+        engine
+            .submit(Delivery { key: format!("up/{owner}/{watch}"), input: Input::Up { watch } })
+            .await
+            .context("starting the watches")?;
+    }
+    let folder = reload::Folder {
+        folder: config.runbooks.folder.clone(),
+        site: site(config),
+        engine: engine.clone(),
+        owner: owner.to_owned(),
+    };
+    Ok(tokio::spawn(reload::watch(folder)))
 }
 
 async fn stop_asked(doors: Arc<Doors>) {

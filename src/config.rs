@@ -16,6 +16,7 @@ use crate::parse::yaml;
 use crate::verify::bearer::Shared;
 use crate::verify::slack::SlackSecrets;
 
+mod approvals;
 mod target;
 
 pub use target::Target;
@@ -88,23 +89,49 @@ impl std::fmt::Debug for SlackConfig {
     }
 }
 
-/// Who must agree, per risk, and for how long an approval lives. May tighten the built-in table only.
+/// Who must agree, per risk and tier, and for how long an approval lives. May tighten the built-in table only.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approvals {
+    /// For every tier that says nothing else.
     #[serde(default)]
     pub disruptive: Option<Policy>,
+    /// For every tier that says nothing else.
     #[serde(default)]
     pub destructive: Option<Policy>,
+    #[serde(default)]
+    pub tier_1: TierPolicies,
+    #[serde(default)]
+    pub tier_2: TierPolicies,
+    #[serde(default)]
+    pub tier_3: TierPolicies,
     #[serde(default = "decide_within")]
     pub decide_within: Span,
     #[serde(default = "start_within")]
     pub start_within: Span,
 }
 
+/// Who must agree in runbooks of one tier.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TierPolicies {
+    #[serde(default)]
+    pub disruptive: Option<Policy>,
+    #[serde(default)]
+    pub destructive: Option<Policy>,
+}
+
 impl Default for Approvals {
     fn default() -> Approvals {
-        Approvals { disruptive: None, destructive: None, decide_within: decide_within(), start_within: start_within() }
+        Approvals {
+            disruptive: None,
+            destructive: None,
+            tier_1: TierPolicies::default(),
+            tier_2: TierPolicies::default(),
+            tier_3: TierPolicies::default(),
+            decide_within: decide_within(),
+            start_within: start_within(),
+        }
     }
 }
 
@@ -302,16 +329,12 @@ impl Config {
         let signing = SlackSecrets::new(self.slack.signing_secrets.clone()).err();
         need(signing.is_none(), format!("slack.signing_secrets: {}", signing.unwrap_or_default()));
         need(!self.people.is_empty(), "people is empty: nobody could declare or approve anything".into());
-        for (risk, policy) in self.policies() {
-            let sound = !policy.all_of.is_empty() && policy.all_of.iter().all(|q| q.count > 0);
-            need(
-                sound,
-                format!(
-                    "approvals.{} must name at least one role with a count of at least 1: it may tighten the built-in rule, not loosen it",
-                    risk.word()
-                ),
-            );
-        }
+        faults.extend(self.approvals.faults());
+        let mut need = |ok: bool, what: String| {
+            if !ok {
+                faults.push(what);
+            }
+        };
         let a = &self.approvals;
         need(
             (1..=decide_within().0).contains(&a.decide_within.0),
@@ -349,20 +372,10 @@ impl Config {
         faults
     }
 
-    /// The policy of each risk that needs one: configured, or the built-in rule of one other responder.
+    /// The policy of each tier and risk: configured, or the built-in table.
     #[must_use]
-    pub fn policies(&self) -> BTreeMap<Risk, Policy> {
-        let built_in =
-            || Policy { all_of: vec![crate::model::approval::Quorum { role: "responder".into(), count: 1 }] };
-        BTreeMap::from([
-            (Risk::Disruptive, self.approvals.disruptive.clone().unwrap_or_else(built_in)),
-            (
-                Risk::Destructive,
-                self.approvals.destructive.clone().unwrap_or_else(|| Policy {
-                    all_of: vec![crate::model::approval::Quorum { role: "responder".into(), count: 2 }],
-                }),
-            ),
-        ])
+    pub fn policies(&self) -> BTreeMap<(u8, Risk), Policy> {
+        self.approvals.table()
     }
 
     /// The folder where the output of programs is kept.

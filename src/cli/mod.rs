@@ -1,11 +1,14 @@
 //! The command line: one file per subcommand. Takes argv; gives an exit code and texts for the operator.
 
 mod check;
+mod coverage;
 mod demo;
+mod import;
 mod practice;
 mod schema;
 mod serve;
 mod target;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +38,10 @@ enum Command {
         #[arg(long, default_value = "commands")]
         runbooks: PathBuf,
     },
+    /// Say what answers for each line of the team's page.
+    Coverage(coverage::Coverage),
+    /// Draft runbook files from a page that people wrote.
+    Import(import::Import),
     /// The whole of it to play with in a browser; with --script, the main job played and judged.
     Demo(demo::Demo),
     /// A chat to practise with, on this machine only, in front of a drbot of your own.
@@ -44,6 +51,8 @@ enum Command {
         #[arg(value_enum)]
         file: schema::File,
     },
+    /// Play the recorded cases beside the runbooks, offline.
+    Test(test::Test),
     /// Things about targets.
     #[command(subcommand)]
     Target(Target),
@@ -67,9 +76,12 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve { config } => serve::run(&config),
         Command::Check { config, runbooks } => check::run(config.as_deref(), &runbooks),
+        Command::Coverage(args) => coverage::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Demo(demo) => demo::run(&demo),
         Command::Practice(chat) => practice::run(&chat),
         Command::Schema { file } => schema::run(file),
+        Command::Test(args) => test::run(&args),
         Command::Target(Target::Sql { name, database }) => target::sql(&name, &database),
     }
 }

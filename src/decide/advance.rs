@@ -4,6 +4,7 @@
 use super::Cx;
 use super::draft::Draft;
 use super::flow;
+use super::interlock;
 use super::render;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::Event;
@@ -29,6 +30,7 @@ pub(crate) fn advance(draft: &mut Draft, cx: &mut Cx<'_>) {
         (Phase::Todo, Work::Wait(wait)) => flow::wait(draft, cx, (&run, step), wait),
         (Phase::Todo, Work::Choose(choose)) => flow::ask(draft, cx, step, choose),
         (Phase::Todo, Work::Parallel(parallel)) => flow::look(draft, cx, (&run, step), parallel),
+        (Phase::Todo, Work::Notify(notify)) => flow::notify(draft, cx, (&run, step), notify),
         (phase, Work::Sql(task) | Work::Http(task) | Work::Process(task)) if phase != Phase::Failed => {
             advance_task(draft, cx, (&run, step), (task, phase));
         }
@@ -84,6 +86,10 @@ fn ask_person(draft: &mut Draft, cx: &mut Cx<'_>, step: &str) {
 
 fn preview(draft: &mut Draft, cx: &mut Cx<'_>, at: (&Run, &Step), work: &Task) {
     let (run, step) = at;
+    if let Some(held) = cx.world.other(&interlock::on_target(&work.target), &draft.case.id) {
+        pause(draft, &format!("{} is being changed in {}; one change at a time", work.target, cx.world.holder(held)));
+        return release(draft, run);
+    }
     draft.happen(Event::PreviewAsked { step: step.id.clone() });
     let asked = work.preview.as_ref().ok_or_else(|| "the step has no preview".to_owned());
     match asked.and_then(|p| render::preview(step, work, p, &run.values)) {

@@ -7,6 +7,7 @@ use crate::model::command::{Asked, Command, VERBS, verb};
 use crate::model::inbound::Place;
 use crate::model::message::{Message, Part, Reply, Run as Text};
 use crate::model::person::Speaker;
+use crate::model::runbook::Risk;
 
 /// How many lines of the timeline one answer shows.
 const LINES: usize = 40;
@@ -84,14 +85,16 @@ fn help() -> Message {
 
 fn whoami(cx: &Cx<'_>, by: &Speaker) -> String {
     let Some(person) = cx.roster.person(by) else { return approve::stranger() };
-    let may: Vec<String> = cx
-        .world
-        .rules
-        .policies
-        .iter()
-        .filter(|(_, p)| p.all_of.iter().any(|q| person.roles.contains(&q.role)))
-        .map(|(risk, _)| risk.word().to_owned())
-        .collect();
+    let policies = &cx.world.rules.policies;
+    let tiers = |risk: Risk| {
+        let of =
+            policies.iter().filter(|((_, r), p)| *r == risk && p.all_of.iter().any(|q| person.roles.contains(&q.role)));
+        let tiers: Vec<String> = of.map(|((tier, _), _)| tier.to_string()).collect();
+        let all = policies.keys().filter(|(_, r)| *r == risk).count() == tiers.len();
+        let which = if all { String::new() } else { format!(" (tier {})", tiers.join(", ")) };
+        (!tiers.is_empty()).then(|| format!("{}{which}", risk.word()))
+    };
+    let may: Vec<String> = [Risk::Disruptive, Risk::Destructive].into_iter().filter_map(tiers).collect();
     let may =
         if may.is_empty() { "no steps".to_owned() } else { format!("{} steps that others ask for", may.join(" and ")) };
     let roles =

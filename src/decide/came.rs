@@ -3,7 +3,7 @@
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, flow, narrate, policy, render, verdict};
+use super::{Cx, alerts, flow, narrate, plan, policy, render, verdict};
 use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
 use crate::model::case::{Body, Card};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
@@ -31,6 +31,7 @@ pub(crate) fn came(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outco
         Outcome::Told => {}
         Outcome::Opened { number } => alerts::opened(draft, effect, *number),
         Outcome::Checked(checked) if effect.0.starts_with("detect/") => detected(draft, cx, effect, checked),
+        _ if matches!(draft.case.body, Body::Plan(_)) => plan::came(draft, cx, effect, outcome),
         _ => in_run(draft, cx, effect, outcome),
     }
 }
@@ -180,15 +181,15 @@ fn previewed(
             rows.count()
         ));
     }
-    ask(draft, cx, work, action)
+    ask(draft, cx, (work, run.loaded.runbook.tier), action)
 }
 
-fn ask(draft: &mut Draft, cx: &mut Cx<'_>, work: &Task, action: Action) -> Result<(), String> {
+fn ask(draft: &mut Draft, cx: &mut Cx<'_>, by: (&Task, u8), action: Action) -> Result<(), String> {
+    let (work, tier) = by;
     let policy = cx
         .world
         .rules
-        .policies
-        .get(&work.risk)
+        .policy(tier, work.risk)
         .cloned()
         .ok_or_else(|| format!("no approval policy for {} steps is configured", work.risk.word()))?;
     let digest = action.digest();

@@ -1,6 +1,7 @@
 //! A decision being made. Takes events one by one and applies each to a copy of the case, so that later
 //! parts of the same decision see what earlier ones did; gives the whole decision, or none of it.
 
+use super::interlock;
 use crate::model::case::{Body, Case};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
 use crate::model::event::{Event, Illegal};
@@ -17,11 +18,13 @@ pub(crate) struct Draft {
     pub(crate) out: Decision,
     now: Millis,
     broken: Option<Illegal>,
+    /// The lock on a target that the case held before.
+    held: Option<String>,
 }
 
 impl Draft {
     pub(crate) fn new(case: &Case, now: Millis) -> Draft {
-        Draft { case: case.clone(), out: Decision::default(), now, broken: None }
+        Draft { case: case.clone(), out: Decision::default(), now, broken: None, held: interlock::held(case) }
     }
 
     /// Records that something happened.
@@ -30,6 +33,11 @@ impl Draft {
             Ok(()) => self.out.events.push(event),
             Err(illegal) => self.broken = self.broken.take().or(Some(illegal)),
         }
+    }
+
+    /// Whether an event was refused, so that nothing of this decision counts.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     pub(crate) fn effect(&mut self, key: EffectKey, lane: Lane, due: Millis, act: Act) {
@@ -77,11 +85,17 @@ impl Draft {
                 ..Decision::default()
             };
         }
-        let shows = matches!(self.case.body, Body::Incident(_) | Body::Check(_) | Body::Alarm(_));
+        let holds = interlock::held(&self.case);
+        if holds != self.held {
+            self.out.guards.extend(self.held.take().map(Guard::Release));
+            self.out.guards.extend(holds.map(Guard::Take));
+        }
+        let shows = matches!(self.case.body, Body::Incident(_) | Body::Check(_) | Body::Plan(_) | Body::Alarm(_));
         let card = self.out.events.iter().any(changes_card);
         let line = match &self.case.body {
             Body::Incident(_) => self.out.events.iter().any(super::narrate::history::tells),
             // A group's first firing is its card; a later one only edits that, which nobody would notice.
+            Body::Plan(plan) => self.out.events.iter().any(|e| super::narrate::plan::tells(plan, e)),
             Body::Alarm(alarm) => alarm.rounds > 1 && self.out.events.iter().any(begins),
             _ => false,
         };

@@ -7,13 +7,14 @@ use super::{Cx, private, render, verdict};
 use crate::model::approval::Standing;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::Event;
-use crate::model::flow::{Choose, OnFail, Parallel, Wait, Way};
+use crate::model::flow::{Choose, Notify, OnFail, Parallel, Wait, Way};
 use crate::model::id::{ButtonId, EffectKey};
 use crate::model::message::Reply;
 use crate::model::outcome::{Checked, Verdict};
-use crate::model::person::Person;
+use crate::model::person::{Person, PersonId};
 use crate::model::run::{Phase, Run, RunState};
 use crate::model::runbook::{Step, Work};
+use crate::model::statement::fill;
 use crate::model::time::Millis;
 
 /// Begins to wait.
@@ -131,6 +132,23 @@ fn hand_over(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, name: &str) {
     }
 }
 
+/// Tells the people of some roles. Where nobody has them the step fails: a bell that rings for nobody is
+/// no notice.
+pub(super) fn notify(draft: &mut Draft, cx: &mut Cx<'_>, at: (&Run, &Step), notify: &Notify) {
+    let (run, step) = at;
+    let meant = |p: &&Person| p.roles.iter().any(|r| notify.roles.contains(r));
+    let people: Vec<PersonId> = cx.roster.people.iter().filter(meant).map(|p| p.id.clone()).collect();
+    if people.is_empty() {
+        let why = format!("nobody in the roster has the role {}", notify.roles.join(" or "));
+        draft.happen(Event::WaitBegan { step: step.id.clone(), until: cx.now });
+        draft.happen(Event::WaitOver { step: step.id.clone(), ok: false, figures: vec![why] });
+    } else {
+        let text = fill(&notify.text, &run.values);
+        draft.happen(Event::Notified { step: step.id.clone(), text, people });
+    }
+    advance(draft, cx);
+}
+
 /// Asks all questions at once; the answers are shown and decide nothing.
 pub(super) fn look(draft: &mut Draft, cx: &mut Cx<'_>, at: (&Run, &Step), parallel: &Parallel) {
     let (run, step) = at;
@@ -200,8 +218,8 @@ pub(super) fn skip(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&
 
 /// Why the run cannot go on now: another incident has its lock.
 fn taken(draft: &Draft, cx: &Cx<'_>, run: &Run) -> Option<String> {
-    let holder = cx.world.locks.get(&advance::lock(&run.loaded.runbook.runbook)).filter(|c| **c != draft.case.id)?;
-    Some(format!("The same runbook is going in {} now; wait for it.", holder.0.to_uppercase()))
+    let held = cx.world.other(&advance::lock(&run.loaded.runbook.runbook), &draft.case.id)?;
+    Some(format!("The same runbook is going in {} now; wait for it.", cx.world.holder(held)))
 }
 
 /// Ends the run, with a reason.

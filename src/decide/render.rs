@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::approval::{Action, TargetIdentity};
+use crate::model::ask::Deed;
 use crate::model::effect::{Guard, Job, Probe, Question};
 use crate::model::expect::Rows;
 use crate::model::id::CaseId;
@@ -69,6 +70,32 @@ pub(crate) fn preview(step: &Step, work: &Task, preview: &Preview, values: &Valu
         sensitive: preview.sensitive.clone(),
         evidence: false,
     })
+}
+
+/// A step that only reads, as a question.
+pub(crate) fn observation(step: &Step, work: &Task, values: &Values) -> Result<Question, String> {
+    Ok(Question {
+        id: step.id.clone(),
+        target: work.target.clone(),
+        deed: work.ask()?.deed(values, &[], step.timeout)?,
+        expect: work.expect.clone(),
+        figure: String::new(),
+        values: values.clone(),
+        timeout: step.timeout,
+        within: crate::model::time::Span::default(),
+        cap: KEPT,
+        sensitive: work.sensitive.clone(),
+        evidence: false,
+    })
+}
+
+/// What a step would do if exactly these rows were approved.
+pub(crate) fn planned(step: &Step, work: &Task, values: &Values, rows: Option<&Rows>) -> Result<Deed, String> {
+    let (all, identities) = match rows {
+        Some(rows) if !work.reads() => approved(work, values, rows),
+        _ => (values.clone(), Vec::new()),
+    };
+    work.ask()?.deed(&all, &identities, step.timeout)
 }
 
 /// The values of a step once the approved rows are known: the run's parameters and `approved`; and the

@@ -42,6 +42,7 @@ pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Ro
             Command::Status | Command::Detect { runbook: Some(_) } => {
                 Route::Case(CaseId(format!("check-{}", ids.hex())))
             }
+            Command::Plan { .. } => Route::Case(CaseId(format!("plan-{}", ids.hex()))),
             Command::Declare { .. } => Route::Case(CaseId::incident(world.last_number + 1)),
             Command::Ack { alert } => {
                 alerts::meant(alert.as_deref(), &place.channel, world).map_or(Route::Nowhere, Route::Case)
@@ -83,6 +84,8 @@ pub fn on_incident(command: &Command) -> bool {
         Command::Run { .. } => "run",
         Command::Show { .. } => "show",
         Command::Next { .. } => "next",
+        Command::Retry { .. } => "retry",
+        Command::Resume => "resume",
         Command::Skip { .. } => "skip",
         Command::Abort { .. } => "abort",
         Command::Undo { .. } => "undo",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, answers, approve, came, flow, narrate, private, render};
+use super::{Cx, alerts, answers, approve, came, flow, interlock, narrate, plan, private, render};
 use crate::model::approval::ApprovalId;
 use crate::model::case::Body;
 use crate::model::command::{Asked, Command};
@@ -35,6 +35,7 @@ pub(crate) fn said(
     match (&asked.command, &draft.case.body) {
         (Command::Status, _) => status(draft, cx, &person, place),
         (Command::Detect { runbook: Some(name) }, _) => detect_one(draft, cx, (&person, place), name),
+        (Command::Plan { runbook, given }, Body::Empty) => plan::asked(draft, cx, (&person, place), (runbook, given)),
         (Command::Ack { .. }, Body::Alarm(_)) => alerts::ack(draft, cx, &person),
         (Command::Declare { title }, _) => declare(draft, cx, (&person, place), title),
         (_, Body::Incident(_)) => on_incident(draft, cx, (by, &person), &asked.command),
@@ -142,6 +143,8 @@ fn on_incident(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Speaker, &Person), com
             Some(n) => private(flow::chosen(draft, cx, person, n.saturating_sub(1))),
             None => next(draft, cx, person),
         },
+        Command::Retry { step } => again(draft, cx, person, step.as_deref()),
+        Command::Resume => again(draft, cx, person, None),
         Command::Skip { step, reason } => flow::skip(draft, cx, person, (step, reason)),
         Command::Abort { reason } => flow::abort(draft, person, reason),
         Command::Undo { step } => flow::undo(draft, cx, person, step.as_deref()),
@@ -200,12 +203,15 @@ pub(super) fn startable(
         return Err(format!("`{}` cannot run here: {why}.", loaded.runbook.runbook));
     }
     let values = loaded.values(given).map_err(|why| format!("{why}."))?;
-    match cx.world.locks.get(&advance::lock(&loaded.runbook.runbook)).filter(|c| **c != draft.case.id) {
+    if let Some(why) = interlock::hindrance(loaded, &values, cx.world) {
+        return Err(format!("`{}` does not run now: {why}.", loaded.runbook.runbook));
+    }
+    match cx.world.other(&advance::lock(&loaded.runbook.runbook), &draft.case.id) {
         None => Ok((loaded.clone(), values)),
-        Some(holder) => Err(format!(
+        Some(held) => Err(format!(
             "`{}` is already going in {}; one run of it at a time.",
             loaded.runbook.runbook,
-            holder.0.to_uppercase()
+            cx.world.holder(held)
         )),
     }
 }
@@ -232,13 +238,31 @@ fn next(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person) -> Reply {
         return private(if asked { format!("Asking the target again. {text}") } else { text });
     }
     let lock = advance::lock(&run.loaded.runbook.runbook);
-    if let Some(holder) = cx.world.locks.get(&lock).filter(|c| **c != draft.case.id) {
-        return private(format!("The same runbook is going in {} now; wait for it.", holder.0.to_uppercase()));
+    if let Some(held) = cx.world.other(&lock, &draft.case.id) {
+        return private(format!("The same runbook is going in {} now; wait for it.", cx.world.holder(held)));
     }
     draft.guard(Guard::Take(lock));
     draft.happen(Event::RunResumed { by: person.id.clone() });
     advance(draft, cx);
     private("Going on; the card shows the next step.")
+}
+
+/// Goes on after a pause, which tries the step again at which it paused. Nothing that may have happened is
+/// ever started again.
+fn again(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, step: Option<&str>) -> Reply {
+    let Some(run) = draft.run() else { return next(draft, cx, person) };
+    let now = run.current().map(|(s, _)| s.id.clone());
+    let odd = step.filter(|step| now.as_deref() != Some(step));
+    match (&run.state, odd) {
+        (RunState::Paused(_), None) => next(draft, cx, person),
+        (_, Some(odd)) => {
+            let now = now.map_or("none".to_owned(), |id| format!("`{id}`"));
+            private(format!("Only the current step can be tried again; that is {now}, not `{odd}`."))
+        }
+        (_, None) => {
+            private(format!("The run is not paused. {}", narrate::incident::next_text(&draft.case, cx.roster)))
+        }
+    }
 }
 
 fn settle(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, bool)) -> Reply {

@@ -3,7 +3,7 @@
 
 use super::advance::advance;
 use super::draft::Draft;
-use super::{Cx, policy, render};
+use super::{Cx, interlock, policy, render};
 use crate::model::approval::{Approval, Standing};
 use crate::model::event::{Event, StepEnd};
 use crate::model::id::EffectKey;
@@ -76,6 +76,9 @@ fn still_agreed(draft: &Draft, cx: &Cx<'_>, at: (&Run, &Step), hash: &str) -> Re
         return Err(format!("it was not started within {} of the approval", cx.world.rules.start_within.human()));
     }
     unchanged_rules(approval, cx)?;
+    if let Some(why) = interlock::hindrance(&run.loaded, &run.values, cx.world) {
+        return Err(why);
+    }
     let Some(work) = step.work.task() else { return Err("a person does this step".into()) };
     let pinned = cx.catalog.runbooks.get(&run.loaded.runbook.runbook).map(|l| l.closure.as_str());
     if pinned != Some(run.loaded.closure.as_str()) {

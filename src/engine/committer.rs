@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc};
 use tracing::{error, warn};
 
 use super::slots::{Recent, Slots};
-use super::{Ask, Busy, Fixed};
+use super::{Ask, Busy, Fixed, Shelf};
 use crate::clock;
 use crate::decide::{
     self,
@@ -20,7 +20,7 @@ use crate::model::id::{CaseId, Ids};
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::Reply;
 use crate::model::time::Millis;
-use crate::model::world::{Decision, Guard, Open, Ringing, World};
+use crate::model::world::{Decision, Guard, Held, Open, Ringing, World};
 use crate::persist::{Batch, CommitError, Store, StoreError, Stored, chain};
 
 /// Most deliveries in one commit.
@@ -33,6 +33,7 @@ const TRIES: u32 = 5;
 pub(crate) struct Committer {
     store: Store,
     fixed: Arc<Fixed>,
+    catalog: Arc<Shelf>,
     work: Arc<Notify>,
     slots: Slots,
     recent: Recent,
@@ -73,10 +74,15 @@ impl From<StoreError> for Trouble {
 }
 
 impl Committer {
-    pub(crate) async fn new(store: Store, fixed: Arc<Fixed>, work: Arc<Notify>) -> Result<Committer, StoreError> {
+    pub(crate) async fn new(
+        store: Store,
+        shared: (Arc<Fixed>, Arc<Shelf>),
+        work: Arc<Notify>,
+    ) -> Result<Committer, StoreError> {
         let high = store.newest().await?;
         let (slots, recent, world) = (Slots::default(), Recent::default(), World::default());
-        let mut it = Committer { store, fixed, work, slots, recent, world, high, stale: true };
+        let (fixed, catalog) = shared;
+        let mut it = Committer { store, fixed, catalog, work, slots, recent, world, high, stale: true };
         it.reload().await?;
         Ok(it)
     }
@@ -215,10 +221,10 @@ impl Committer {
         ids: &mut Ids,
         making: &mut Making,
     ) -> Result<Reply, Trouble> {
-        let fixed = Arc::clone(&self.fixed);
+        let (fixed, catalog) = (Arc::clone(&self.fixed), self.catalog.get());
         let id = self.place(&delivery.input, ids).await?;
         let decision = match &id {
-            None => decide::decide(None, &self.world, &delivery.input, now, ids, &fixed.catalog, &fixed.roster),
+            None => decide::decide(None, &self.world, &delivery.input, now, ids, &catalog, &fixed.roster),
             Some(id) => {
                 self.load(id).await?;
                 if route::wants_history(&delivery.input) {
@@ -233,8 +239,7 @@ impl Committer {
                     // Declared by another engine since the world was read.
                     return Err(Trouble::Raced);
                 }
-                let decision =
-                    decide::decide(case, &self.world, &delivery.input, now, ids, &fixed.catalog, &fixed.roster);
+                let decision = decide::decide(case, &self.world, &delivery.input, now, ids, &catalog, &fixed.roster);
                 self.world.history.clear();
                 decision
             }
@@ -290,7 +295,8 @@ impl Committer {
             match guard {
                 Guard::Take(name) => {
                     batch.take(name, id, now);
-                    self.world.locks.insert(name.clone(), id.clone());
+                    let held = Held { case: id.clone(), since: now };
+                    self.world.locks.entry(name.clone()).and_modify(|h| h.case = id.clone()).or_insert(held);
                 }
                 Guard::Release(name) => {
                     batch.release(name, id);

@@ -4,7 +4,7 @@
 mod committer;
 mod slots;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -26,12 +26,22 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Deliveries that may wait; beyond it new ones are refused at once.
 const WAITING: usize = 4_096;
 
-/// What never changes while the process runs.
+/// What the process starts with.
 pub struct Fixed {
+    /// The first catalog; `Engine::use_catalog` replaces it.
     pub catalog: Catalog,
     pub roster: Roster,
     pub rules: Rules,
     pub redactor: Redactor,
+}
+
+/// Where the catalog stands: replaced whole, never changed.
+pub(crate) struct Shelf(RwLock<Arc<Catalog>>);
+
+impl Shelf {
+    pub(crate) fn get(&self) -> Arc<Catalog> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Why a delivery was not taken. Nothing of it was stored, as far as the sender may rely on.
@@ -56,6 +66,7 @@ pub struct Engine {
     asks: mpsc::Sender<Ask>,
     store: Store,
     fixed: Arc<Fixed>,
+    catalog: Arc<Shelf>,
     /// Rings after every commit that left something to do.
     pub work: Arc<Notify>,
 }
@@ -67,10 +78,13 @@ impl Engine {
     /// The store cannot be read.
     pub async fn start(store: Store, fixed: Fixed) -> Result<(Engine, tokio::task::JoinHandle<()>), StoreError> {
         let (asks, inbox) = mpsc::channel(WAITING);
+        let catalog = Arc::new(Shelf(RwLock::new(Arc::new(fixed.catalog.clone()))));
         let (fixed, work) = (Arc::new(fixed), Arc::new(Notify::new()));
-        let committer = committer::Committer::new(store.clone(), Arc::clone(&fixed), Arc::clone(&work)).await?;
+        let committer =
+            committer::Committer::new(store.clone(), (Arc::clone(&fixed), Arc::clone(&catalog)), Arc::clone(&work))
+                .await?;
         let task = tokio::spawn(committer.run(inbox));
-        Ok((Engine { asks, store, fixed, work }, task))
+        Ok((Engine { asks, store, fixed, catalog, work }, task))
     }
 
     /// Submits a delivery; the reply is given after its commit, or is the stored one of a repeat.
@@ -106,10 +120,21 @@ impl Engine {
             CardKind::History => self.store.history(id, after, 200).await?,
             CardKind::Main => Vec::new(),
         };
-        let scene =
-            Scene { case: &stored.case, world: &world, catalog: &self.fixed.catalog, roster: &self.fixed.roster, now };
+        let catalog = self.catalog.get();
+        let scene = Scene { case: &stored.case, world: &world, catalog: &catalog, roster: &self.fixed.roster, now };
         let drawn = narrate::card(&scene, kind, &entries);
         Ok((stored.case, drawn))
+    }
+
+    /// The catalog in use.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.get()
+    }
+
+    /// Uses another catalog for everything decided or drawn from now on. Runs keep the copy they pinned.
+    pub fn use_catalog(&self, catalog: Catalog) {
+        *self.catalog.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
     }
 
     /// The redactor, for outcomes before they are submitted.

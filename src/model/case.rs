@@ -12,6 +12,7 @@ use super::id::CaseId;
 use super::incident::Incident;
 use super::outcome::Checked;
 use super::person::PersonId;
+use super::plan::Plan;
 use super::time::Millis;
 
 /// One stream of events, folded.
@@ -43,6 +44,7 @@ pub enum Body {
     Empty,
     Incident(Box<Incident>),
     Check(Status),
+    Plan(Box<Plan>),
     Watch(Watch),
     Alarm(Box<Alarm>),
     Control { refused: u64 },
@@ -120,6 +122,12 @@ impl Case {
                 let (by, channel, single, thread) = (by.clone(), channel.clone(), *single, thread.clone());
                 self.body = Body::Check(Status { by, channel, thread, asked: at, found, single });
             }
+            (Body::Empty, Event::PlanAsked { by, channel, thread, loaded, values }) => {
+                let (by, channel, thread) = (by.clone(), channel.clone(), thread.clone());
+                let (loaded, values) = (loaded.as_ref().clone(), values.clone());
+                let looks = Vec::new();
+                self.body = Body::Plan(Box::new(Plan { by, channel, thread, asked: at, loaded, values, looks }));
+            }
             (Body::Empty, Event::WatchOpened { runbook }) => {
                 self.body = Body::Watch(Watch { runbook: runbook.clone(), last: None })
             }
@@ -147,6 +155,10 @@ impl Case {
             }
             (Body::Alarm(alarm), event) => alarm.apply(event, at)?,
             (Body::Incident(incident), event) => incident.apply(event, at)?,
+            (Body::Plan(plan), Event::Planned { step, look }) if plan.next().is_some_and(|s| s.id == *step) => {
+                plan.looks.push(look.clone());
+            }
+            (Body::Plan(_), event) => return Err(Illegal::new("plan", event)),
             (Body::Check(_), event) => return Err(Illegal::new("status check", event)),
             (Body::Watch(_), event) => return Err(Illegal::new("watch", event)),
             (Body::Control { .. }, event) => return Err(Illegal::new("control case", event)),

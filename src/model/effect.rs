@@ -57,6 +57,13 @@ pub enum Act {
     Check(Vec<Question>),
     /// List what an action on this target would touch; read only.
     Preview(Box<Question>, String),
+    /// Show what a step acting on this target would meet, and whether drbot may act there; read only.
+    Look {
+        question: Option<Box<Question>>,
+        acts_on: String,
+        /// Whether the step would change something.
+        changes: bool,
+    },
     /// Ask to start, and if allowed run exactly this.
     Start(Box<Job>),
     /// Find out whether an interrupted action happened.

@@ -13,6 +13,7 @@ use super::id::ButtonId;
 use super::inbound::FormPurpose;
 use super::outcome::Checked;
 use super::person::PersonId;
+use super::plan::Look;
 use super::runbook::{Loaded, Objectives};
 use super::time::Millis;
 
@@ -39,6 +40,20 @@ pub enum Event {
         /// One scenario was asked for, with `detect`.
         #[serde(default)]
         single: bool,
+    },
+    /// Somebody wants to see what a runbook would do with these values.
+    PlanAsked {
+        by: PersonId,
+        channel: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<String>,
+        loaded: Box<Loaded>,
+        values: BTreeMap<String, String>,
+    },
+    /// The next step of a plan was looked at.
+    Planned {
+        step: String,
+        look: Look,
     },
     WatchOpened {
         runbook: String,
@@ -219,6 +234,12 @@ pub enum Event {
         by: PersonId,
         label: String,
     },
+    /// These people were told this; the incident's thread carries it and rings their bell.
+    Notified {
+        step: String,
+        text: String,
+        people: Vec<PersonId>,
+    },
     RunAborted {
         by: PersonId,
         why: String,
@@ -267,6 +288,8 @@ impl Event {
         match self {
             Event::Declared(_) => "declared",
             Event::StatusAsked { .. } => "status_asked",
+            Event::PlanAsked { .. } => "plan_asked",
+            Event::Planned { .. } => "planned",
             Event::WatchOpened { .. } => "watch_opened",
             Event::ControlOpened => "control_opened",
             Event::Refused { .. } => "refused",
@@ -307,6 +330,7 @@ impl Event {
             Event::WaitOver { .. } => "wait_over",
             Event::ChoiceAsked { .. } => "choice_asked",
             Event::Chosen { .. } => "chosen",
+            Event::Notified { .. } => "notified",
             Event::RunAborted { .. } => "run_aborted",
             Event::RunHandedOver { .. } => "run_handed_over",
             Event::UndoAsked { .. } => "undo_asked",

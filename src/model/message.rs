@@ -36,6 +36,11 @@ pub enum Run {
     Plain(String),
     Bold(String),
     Code(String),
+    /// A person who is to notice: chat rings their bell. `account` is the first one they have.
+    Person {
+        name: String,
+        account: String,
+    },
 }
 
 /// A button; its id is single-use and says nothing.

@@ -245,6 +245,14 @@ impl Run {
                 self.advance_if_done();
                 Ok(())
             }
+            Event::Notified { step, people, .. } => {
+                let s = self.step(step, &[Phase::Todo])?;
+                s.started = Some(at);
+                s.finish(Phase::Done, at);
+                s.remark = Some(format!("{} told", people.len()));
+                self.advance_if_done();
+                Ok(())
+            }
             Event::ChoiceAsked { step, buttons } => {
                 let s = self.step(step, &[Phase::Todo])?;
                 s.phase = Phase::Choosing;

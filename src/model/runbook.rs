@@ -10,9 +10,11 @@ use super::alert::{AlertGroup, AlertMatch};
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::chain::Also;
 use super::expect::Expect;
-use super::flow::{Choose, OnFail, Parallel, Retry, Wait};
+pub use super::flow::{ByHand, ManualWork};
+use super::flow::{Choose, Interlock, Notify, OnFail, Parallel, Retry, Wait};
 pub use super::param::{Param, ParamType};
-use super::time::Span;
+pub use super::shared::{Replaced, Scenario, Shared};
+use super::time::{Millis, Span};
 
 /// One scenario as a file: how it is noticed, what is done, how success is proved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +31,9 @@ pub struct Runbook {
     /// Ids of the source page's lines that this file answers for.
     #[serde(default)]
     pub covers: Vec<String>,
+    /// Lines of the source page that are answered in another way than written, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<Replaced>,
     #[serde(default)]
     pub symptoms: Vec<String>,
     #[serde(default)]
@@ -38,6 +43,9 @@ pub struct Runbook {
     pub alerts: Vec<AlertMatch>,
     #[serde(default)]
     pub params: BTreeMap<String, Param>,
+    /// What must not be while this runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interlocks: Vec<Interlock>,
     pub detect: Detect,
     pub steps: Vec<Step>,
     #[serde(default)]
@@ -74,6 +82,9 @@ pub struct Detect {
 #[serde(deny_unknown_fields)]
 pub struct Check {
     pub id: String,
+    /// Ids of the source page's lines that this question answers for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<String>,
     pub target: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql: Option<String>,
@@ -112,6 +123,9 @@ pub struct Step {
     pub title: String,
     #[serde(default)]
     pub covers: Vec<String>,
+    /// Of the steps with the same word here only one finds work, so only the longest counts in `estimate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub either: Option<String>,
     /// Expected time; reported.
     #[serde(default = "five_minutes")]
     pub budget: Span,
@@ -153,6 +167,10 @@ pub enum Work {
     Choose(Choose),
     /// Questions asked together; their answers are shown and decide nothing.
     Parallel(Parallel),
+    /// People of some roles are told in the incident's channel.
+    Notify(Notify),
+    /// The steps of this other runbook take the place of this one when the files are loaded.
+    Runbook(String),
 }
 
 /// Something a system does: what exactly, what it may touch, how it is proved and undone.
@@ -184,6 +202,16 @@ pub struct Task {
     /// Columns whose values may hold customers' data.
     #[serde(default)]
     pub sensitive: Vec<String>,
+    /// Said aloud where a statement means every row there is, and so joins no approved ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affects: Option<Affects>,
+}
+
+/// What a statement without a condition touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Affects {
+    All,
 }
 
 /// How a step is taken back.
@@ -214,15 +242,6 @@ impl Undo {
             Undo::Step(step) => format!("/dr undo: {}", step.title),
         }
     }
-}
-
-/// What a person is asked to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ManualWork {
-    pub ask: String,
-    /// What evidence is expected, such as a link or a figure.
-    pub evidence: String,
 }
 
 /// The list of what would be touched, shown before approval and pinned by it.
@@ -293,6 +312,19 @@ pub enum Risk {
     Destructive,
 }
 
+impl EffectClass {
+    /// The word used in files and on cards.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            EffectClass::Observe => "observe",
+            EffectClass::Idempotent => "idempotent",
+            EffectClass::Atomic => "atomic",
+            EffectClass::Once => "once",
+        }
+    }
+}
+
 impl Risk {
     /// The word used in files and on cards.
     #[must_use]
@@ -303,25 +335,6 @@ impl Risk {
             Risk::Destructive => "destructive",
         }
     }
-}
-
-/// What all runbooks share: the list of scenarios, so that one without a file is told apart from one
-/// that is healthy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Shared {
-    pub objectives: Objectives,
-    pub scenarios: Vec<Scenario>,
-}
-
-/// One scenario of the source page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Scenario {
-    pub id: String,
-    pub title: String,
-    pub tier: u8,
-    pub runbook: String,
 }
 
 /// A loaded runbook with the hash of everything a run of it depends on.
@@ -341,6 +354,16 @@ pub struct Loaded {
 pub struct Catalog {
     pub shared: Shared,
     pub runbooks: BTreeMap<String, Loaded>,
+    /// What is wrong with the files as they are now; the catalog is then the last one that loaded.
+    pub stale: Option<Stale>,
+}
+
+/// Runbook files that do not load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stale {
+    /// When that was first seen.
+    pub since: Millis,
+    pub faults: Vec<String>,
 }
 
 impl Catalog {
@@ -412,6 +435,7 @@ impl Step {
             id: format!("undo-{}", self.id),
             title: undo.title.clone(),
             covers: Vec::new(),
+            either: None,
             budget: self.budget,
             timeout: self.timeout,
             on_fail: OnFail::Stop,
@@ -433,7 +457,12 @@ impl Work {
     pub fn task(&self) -> Option<&Task> {
         match self {
             Work::Sql(task) | Work::Http(task) | Work::Process(task) => Some(task),
-            Work::Manual(_) | Work::Wait(_) | Work::Choose(_) | Work::Parallel(_) => None,
+            Work::Manual(_)
+            | Work::Wait(_)
+            | Work::Choose(_)
+            | Work::Parallel(_)
+            | Work::Notify(_)
+            | Work::Runbook(_) => None,
         }
     }
 }
@@ -461,15 +490,5 @@ impl Task {
     #[must_use]
     pub fn reads(&self) -> bool {
         self.effect == EffectClass::Observe
-    }
-}
-
-impl Preview {
-    /// What it asks.
-    ///
-    /// # Errors
-    /// Not exactly one way is given.
-    pub fn ask(&self) -> Result<Ask<'_>, String> {
-        Ask::chain(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref(), &self.also)
     }
 }

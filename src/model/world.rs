@@ -48,14 +48,21 @@ pub struct Streak {
     pub since: Option<Millis>,
 }
 
+/// A lock that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub case: CaseId,
+    pub since: Millis,
+}
+
 /// What one decision may know beyond its own case.
 #[derive(Debug, Clone, Default)]
 pub struct World {
     pub open: BTreeMap<CaseId, Open>,
     /// The alert groups that fire.
     pub ringing: BTreeMap<CaseId, Ringing>,
-    /// Lock name to the case that holds it.
-    pub locks: BTreeMap<String, CaseId>,
+    /// Who holds each lock.
+    pub locks: BTreeMap<String, Held>,
     pub streaks: BTreeMap<String, Streak>,
     pub last_number: u64,
     pub rules: Rules,
@@ -68,12 +75,36 @@ pub struct World {
 pub struct Rules {
     /// A hash of the policies and roster, so that a change of either voids what is open.
     pub version: String,
-    pub policies: BTreeMap<Risk, Policy>,
+    /// Who must agree, by the runbook's tier and the step's risk.
+    pub policies: BTreeMap<(u8, Risk), Policy>,
     pub decide_within: Span,
     pub start_within: Span,
     pub alert_channel: String,
     /// Where incidents of alerts are opened, if not in the alerts' channel.
     pub incident_channel: Option<String>,
+}
+
+impl World {
+    /// Whoever else holds a lock.
+    #[must_use]
+    pub fn other(&self, lock: &str, me: &CaseId) -> Option<&Held> {
+        self.locks.get(lock).filter(|held| held.case != *me)
+    }
+
+    /// `INC-2 (Database unavailable) since 05:12:33 UTC`.
+    #[must_use]
+    pub fn holder(&self, held: &Held) -> String {
+        let title = self.open.get(&held.case).map(|o| format!(" ({})", o.title)).unwrap_or_default();
+        format!("{}{title} since {}", held.case.0.to_uppercase(), held.since.clock())
+    }
+}
+
+impl Rules {
+    /// Who must agree to a step of this risk in a runbook of this tier; `None` if nobody was named.
+    #[must_use]
+    pub fn policy(&self, tier: u8, risk: Risk) -> Option<&Policy> {
+        self.policies.get(&(tier, risk))
+    }
 }
 
 /// One observation of a scenario.

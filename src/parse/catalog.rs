@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::lint::{asks, leads_to, lint};
-use super::yaml::read_shown;
+use super::include::whole;
+use super::lint::{asks, leads_to, lint, warnings as warnings_of};
+use super::yaml::{excerpt, read_shown};
 use crate::model::ask::Ask;
 use crate::model::runbook::{Catalog, Loaded, Runbook, Shared};
 
@@ -49,16 +50,27 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
     let shared: Option<Shared> = read_shown(SHARED, shared_text)
         .map_err(|e| faults.push(told(e, "it holds `objectives:` and `scenarios:`")))
         .ok();
-    let mut runbooks = BTreeMap::new();
+    let (mut parts, mut texts) = (BTreeMap::new(), BTreeMap::new());
     for (file, text) in files.iter().filter(|(f, _)| *f != SHARED) {
         match read_shown::<Runbook>(file, text) {
             Err(e) => faults.push(told(e, "a runbook begins with `runbook: NAME`")),
             Ok(runbook) => {
                 faults.extend(lint(file, text, &runbook));
-                let closure = closure(text, shared_text);
-                let (loaded, fault) = settle(runbook, closure, site);
+                texts.insert(runbook.runbook.clone(), (file, text.as_str()));
+                parts.insert(runbook.runbook.clone(), runbook);
+            }
+        }
+    }
+    let mut runbooks = BTreeMap::new();
+    for (name, (file, text)) in &texts {
+        match whole(name, &parts) {
+            Err(why) => faults.push(format!("{file}: {why}")),
+            Ok((runbook, names)) => {
+                let inner = names.iter().filter_map(|n| texts.get(n)).map(|(_, text)| *text);
+                let closure = closure([*text, shared_text].into_iter().chain(inner));
+                let (loaded, fault) = settle(runbook, closure, (site, &names));
                 faults.extend(fault.map(|e| format!("{file}: {e}")));
-                runbooks.insert(loaded.runbook.runbook.clone(), loaded);
+                runbooks.insert(name.clone(), loaded);
             }
         }
     }
@@ -68,15 +80,37 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
         faults.extend(leads_to(&loaded.runbook).filter(known).map(|name| {
             format!("{}.yaml: a choice leads to runbook `{name}`, which does not exist", loaded.runbook.runbook)
         }));
+        let waits = loaded.runbook.interlocks.iter().filter_map(|lock| lock.not_while.as_ref());
+        faults.extend(waits.filter(known).map(|name| {
+            format!("{}.yaml: an interlock names runbook `{name}`, which does not exist", loaded.runbook.runbook)
+        }));
     }
     faults.extend(rivals(&runbooks, files));
+    faults.extend(shared.iter().flat_map(|s| super::shared::faults(shared_text, s, &runbooks)));
     for name in site.parameters.keys().filter(|n| !runbooks.contains_key(*n)) {
         faults.push(format!("configuration: runbooks.parameters names `{name}`, which is no runbook in the folder"));
     }
     match shared {
-        Some(shared) if faults.is_empty() => Ok(Catalog { shared, runbooks }),
+        Some(shared) if faults.is_empty() => Ok(Catalog { shared, runbooks, stale: None }),
         _ => Err(faults),
     }
+}
+
+/// What loads and deserves a second look, for files that loaded: statements that nobody could judge, budgets
+/// that do not add up, and what this installation lacks, each where it is named.
+#[must_use]
+pub fn warnings(files: &BTreeMap<String, String>, catalog: &Catalog, site: &Site) -> Vec<String> {
+    let mut found = Vec::new();
+    for loaded in catalog.runbooks.values() {
+        let file = format!("{}.yaml", loaded.runbook.runbook);
+        let text = files.get(&file).map_or("", String::as_str);
+        found.extend(warnings_of(&file, text, &loaded.runbook));
+        let lacks = if site.configured { lacks(&loaded.runbook, site) } else { BTreeMap::new() };
+        for (target, what) in lacks {
+            found.push(fault(&file, text, &[&format!("target: {target}")], &format!("cannot run here: {what}")));
+        }
+    }
+    found
 }
 
 /// Whether a scenario without a file of its own is meant: it is shown as not configured.
@@ -89,18 +123,22 @@ fn told(fault: String, holds: &str) -> String {
     if fault.ends_with("missing or empty") { format!("{fault}: {holds}") } else { fault }
 }
 
-fn closure(text: &str, shared: &str) -> String {
+fn closure<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
-    for part in [SCHEMA, text, shared] {
+    for part in std::iter::once(SCHEMA).chain(texts) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
     hex::encode(hash.finalize())
 }
 
-fn settle(runbook: Runbook, closure: String, site: &Site) -> (Loaded, Option<String>) {
-    let name = runbook.runbook.clone();
-    let defaults = site.parameters.get(&name).cloned().unwrap_or_default();
+/// A runbook under this installation's values: its own, then those of the runbooks that it contains.
+fn settle(runbook: Runbook, closure: String, under: (&Site, &[String])) -> (Loaded, Option<String>) {
+    let (site, contained) = under;
+    let mut defaults = site.parameters.get(&runbook.runbook).cloned().unwrap_or_default();
+    for (key, value) in contained.iter().filter_map(|name| site.parameters.get(name)).flatten() {
+        defaults.entry(key.clone()).or_insert_with(|| value.clone());
+    }
     let mut loaded = Loaded { closure, runbook, defaults, unusable: None };
     if site.configured {
         loaded.unusable = unusable(&loaded.runbook, site).or_else(|| blind(&loaded));
@@ -120,7 +158,13 @@ fn blind(loaded: &Loaded) -> Option<String> {
 
 /// Why this installation cannot run the runbook: targets that are missing or of another kind.
 fn unusable(runbook: &Runbook, site: &Site) -> Option<String> {
-    let mut why = BTreeSet::new();
+    let why: BTreeSet<String> = lacks(runbook, site).into_values().collect();
+    (!why.is_empty()).then(|| why.into_iter().collect::<Vec<_>>().join("; "))
+}
+
+/// What each target is missing, by its name.
+fn lacks<'a>(runbook: &'a Runbook, site: &Site) -> BTreeMap<&'a str, String> {
+    let mut why = BTreeMap::new();
     for (target, ask, changes) in asks(runbook) {
         let fault = match (site.targets.get(target), ask) {
             (None, _) => Some(format!("target `{target}` is not in the configuration")),
@@ -138,9 +182,11 @@ fn unusable(runbook: &Runbook, site: &Site) -> Option<String> {
             (Some(_), Ask::Http(_)) => Some(format!("target `{target}` has no `base` address for calls")),
             (Some(_), Ask::Process(_)) => Some(format!("target `{target}` declares no programs")),
         };
-        why.extend(fault);
+        if let Some(fault) = fault {
+            why.insert(target, fault);
+        }
     }
-    (!why.is_empty()).then(|| why.into_iter().collect::<Vec<_>>().join("; "))
+    why
 }
 
 /// Names and aliases that two runbooks claim. A runbook's own name comes before anybody's alias.
@@ -153,10 +199,8 @@ fn clashes(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>
         if let Some(other) = seen.insert(name.to_lowercase(), &r.runbook) {
             let file = format!("{}.yaml", r.runbook);
             let text = files.get(&file).map_or("", String::as_str);
-            faults.push(format!(
-                "{}: the name `{name}` is already taken by `{other}`: choose another",
-                place(&file, text, &["aliases:", name])
-            ));
+            let what = format!("the name `{name}` is already taken by `{other}`: choose another");
+            faults.push(fault(&file, text, &["aliases:", name], &what));
         }
     }
     faults
@@ -170,10 +214,10 @@ fn rivals(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>)
         if let Some(other) = seen.insert(rule, name) {
             let file = format!("{name}.yaml");
             let text = files.get(&file).map_or("", String::as_str);
-            faults.push(format!(
-                "{}: the same alert rule stands in `{other}`: an alert names one scenario, so add a label or remove it",
-                place(&file, text, &["alerts:"])
-            ));
+            let what = format!(
+                "the same alert rule stands in `{other}`: an alert names one scenario, so add a label or remove it"
+            );
+            faults.push(fault(&file, text, &["alerts:"], &what));
         }
     }
     faults
@@ -181,20 +225,43 @@ fn rivals(runbooks: &BTreeMap<String, Loaded>, files: &BTreeMap<String, String>)
 
 /// Where the last of the needles stands, each looked for behind the one before, as `file: line N column M`.
 pub(super) fn place(file: &str, text: &str, needles: &[&str]) -> String {
+    let Some((line, column)) = spot(text, needles) else { return file.to_owned() };
+    format!("{file}: line {line} column {column}")
+}
+
+/// A fault at that place, with the line and a mark below the column, as for a key that does not exist.
+pub(super) fn fault(file: &str, text: &str, needles: &[&str], what: &str) -> String {
+    match spot(text, needles) {
+        Some(at) => fault_at(file, text, at, what),
+        None => format!("{file}: {what}"),
+    }
+}
+
+/// The same for a line and column, from 1.
+pub(super) fn fault_at(file: &str, text: &str, (line, column): (u64, u64), what: &str) -> String {
+    format!("{file}: line {line} column {column}: {what}{}", excerpt(text, line, column))
+}
+
+/// Line and column of the last of the needles.
+pub(super) fn spot(text: &str, needles: &[&str]) -> Option<(u64, u64)> {
     let mut found = None;
     for needle in needles {
         let from = found.map_or(0, |at| at + 1);
         found = seek(text, from, needle).or(found);
     }
-    let Some(at) = found else { return file.to_owned() };
+    found.map(|at| line_and_column(text, at))
+}
+
+/// Line and column of a byte, from 1.
+pub(super) fn line_and_column(text: &str, at: usize) -> (u64, u64) {
     let before = &text[..at];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
-    format!("{file}: line {line} column {column}")
+    (line as u64, column as u64)
 }
 
 /// Finds a needle that is neither part of a longer word nor in a comment.
-fn seek(text: &str, from: usize, needle: &str) -> Option<usize> {
+pub(super) fn seek(text: &str, from: usize, needle: &str) -> Option<usize> {
     let word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let ends = |a: Option<char>, b: Option<char>| !(a.is_some_and(word) && b.is_some_and(word));
     let rest = text.get(from..)?;

@@ -1,21 +1,47 @@
 //! What is well formed in a runbook file and still not safe or not sensible. Takes the file's text and the
 //! runbook; gives every fault with its place.
 
-use std::collections::BTreeSet;
+mod sql;
 
-use super::catalog::place;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::catalog::{self, fault_at};
+use super::include::included;
 use super::look;
 use super::near::nearest;
 use crate::model::alert::SOURCES;
 use crate::model::ask::Ask;
 use crate::model::chain::Chain;
 use crate::model::flow::OnFail;
-use crate::model::runbook::{Check, EffectClass, Param, Preview, Risk, Runbook, Step, Task, Undo, Work};
+use crate::model::runbook::{Check, EffectClass, Param, Preview, Risk, RowTolerance, Runbook, Step, Task, Undo, Work};
+use crate::model::time::Span;
+
+/// What loads and deserves a second look: statements that cannot be judged, and a plan that does not add up.
+pub(super) fn warnings(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
+    let mut found: Vec<String> =
+        sql::unread(text, runbook).into_iter().map(|(at, what)| fault_at(file, text, at, &what)).collect();
+    let mut longest = BTreeMap::new();
+    for step in &runbook.steps {
+        let one: &mut Span = longest.entry(step.either.as_ref().unwrap_or(&step.id)).or_default();
+        *one = (*one).max(step.budget);
+    }
+    let sum = Span(longest.values().map(|s| s.0).sum());
+    if sum > runbook.estimate {
+        let what = format!(
+            "the steps' budgets add up to {}, more than the estimate of {}: correct one, or mark steps of which only \
+             one finds work with the same `either`",
+            sum.exact(),
+            runbook.estimate.exact()
+        );
+        found.push(catalog::fault(file, text, &["estimate:"], &what));
+    }
+    found
+}
 
 /// Everything about one file that is well formed but not safe or not sensible.
 pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut fault = |needle: &str, what: String| faults.push(format!("{}: {what}", place(file, text, &[needle])));
+    let mut fault = |needle: &str, what: String| faults.push(catalog::fault(file, text, &[needle], &what));
     if file != format!("{}.yaml", runbook.runbook) {
         fault("runbook:", format!("`runbook: {}` must be the file's name without .yaml", runbook.runbook));
     }
@@ -37,20 +63,20 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
             fault("alerts:", "an alert rule without labels would answer every alert: name at least `alertname`".into());
         }
     }
+    for what in interlocks(runbook) {
+        fault("interlocks:", what);
+    }
     for (name, param) in &runbook.params {
         if let Err(e) = sound(name, param) {
-            faults.push(format!("{}: {e}", place(file, text, &["params:", &format!("{name}:")])));
+            faults.push(catalog::fault(file, text, &["params:", &format!("{name}:")], &e));
         }
     }
     let mut ids = BTreeSet::new();
     for step in &runbook.steps {
         if !ids.insert(&step.id) {
             let id = format!("id: {}", step.id);
-            faults.push(format!(
-                "{}: step `{}` exists twice: give each its own id",
-                place(file, text, &["steps:", &id, &id]),
-                step.id
-            ));
+            let what = format!("step `{}` exists twice: give each its own id", step.id);
+            faults.push(catalog::fault(file, text, &["steps:", &id, &id], &what));
         }
     }
     let names: BTreeSet<&str> = runbook.params.keys().map(String::as_str).collect();
@@ -58,14 +84,15 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     let found = statements(runbook, &names, &mut used).into_iter().chain(steps(&runbook.steps));
     for (where_, what) in found.chain(look::faults(runbook)) {
         let needles: Vec<&str> = where_.iter().map(String::as_str).collect();
-        faults.push(format!("{}: {what}", place(file, text, &needles)));
+        faults.push(catalog::fault(file, text, &needles, &what));
     }
-    for name in names.iter().filter(|n| !used.contains(**n)) {
-        faults.push(format!(
-            "{}: parameter `{name}` is used by no statement: remove it",
-            place(file, text, &["params:", &format!("{name}:")])
-        ));
+    // What a contained runbook uses is not known here.
+    let alone = included(runbook).next().is_none();
+    for name in names.iter().filter(|n| alone && !used.contains(**n)) {
+        let what = format!("parameter `{name}` is used by no statement: remove it");
+        faults.push(catalog::fault(file, text, &["params:", &format!("{name}:")], &what));
     }
+    faults.extend(sql::faults(text, runbook).into_iter().map(|(at, what)| fault_at(file, text, at, &what)));
     faults
 }
 
@@ -260,6 +287,8 @@ fn aimless(step: &Step, list: &[Step]) -> Option<String> {
         Work::Wait(w) if w.every.0 < 1_000 && !w.until.is_empty() => {
             Some("looks too often: `every` at least 1s".to_owned())
         }
+        Work::Notify(n) if n.roles.is_empty() => Some("tells nobody: name at least one role".to_owned()),
+        Work::Notify(n) if n.text.trim().is_empty() => Some("says nothing".to_owned()),
         Work::Parallel(p) if p.checks.is_empty() => Some("asks nothing".to_owned()),
         Work::Choose(c) if c.options.len() < 2 || c.options.len() > 5 => {
             Some("offers a choice of two to five `options`".to_owned())
@@ -274,6 +303,18 @@ fn aimless(step: &Step, list: &[Step]) -> Option<String> {
         }),
         _ => None,
     }
+}
+
+/// What is wrong with the interlocks of a runbook.
+fn interlocks(runbook: &Runbook) -> impl Iterator<Item = String> {
+    runbook.interlocks.iter().filter_map(|lock| {
+        let odd = lock.differ.iter().find(|p| !runbook.params.contains_key(*p));
+        match (&lock.not_while, lock.differ.len(), odd) {
+            (Some(_), 0, _) | (None, 2.., None) => None,
+            (None, 2.., Some(odd)) => Some(format!("`differ` names `{odd}`, which is no parameter")),
+            _ => Some("an interlock has either `not_while: RUNBOOK` or `differ: [PARAMETER, PARAMETER]`".to_owned()),
+        }
+    })
 }
 
 /// The runbooks that a choice leads to.
@@ -318,7 +359,11 @@ fn missing_in_change(task: &Task) -> Option<String> {
         _ if preview.identity.is_empty() => lack("name the preview's `identity` columns"),
         _ if task.verify.is_empty() => lack("have `verify` checks"),
         _ if task.undo.is_none() => lack("say how it is undone, or `undo: none` with the reason"),
-        Ask::Sql(_) if !ask.placeholders().iter().any(|p| p == "approved") => {
+        Ask::Sql(_) if task.affects.is_some() && preview.tolerance.rows != RowTolerance::None => {
+            lack("have `tolerance: { rows: none }` where it `affects: all`")
+        }
+        Ask::Http(_) | Ask::Process(_) if task.affects.is_some() => lack("be a statement to say `affects`"),
+        Ask::Sql(_) if task.affects.is_none() && !ask.placeholders().iter().any(|p| p == "approved") => {
             lack("join `:approved`, so that it touches the approved rows and no others")
         }
         Ask::Sql(_) if preview.target.as_ref().is_some_and(|t| *t != task.target) => {

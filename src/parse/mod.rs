@@ -3,9 +3,14 @@
 
 pub mod alert;
 pub mod catalog;
+pub mod coverage;
+pub mod draft;
+mod include;
 mod lint;
 mod look;
 mod near;
+pub mod page;
+mod shared;
 pub mod slack;
 pub mod slash;
 pub mod yaml;

@@ -48,7 +48,7 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
 }
 
 /// The line with a mark below the column; nothing for a line that would not fit a terminal.
-fn excerpt(text: &str, line: u64, column: u64) -> String {
+pub(super) fn excerpt(text: &str, line: u64, column: u64) -> String {
     let nth = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
     let at = usize::try_from(column.saturating_sub(1)).unwrap_or(0);
     match text.lines().nth(nth) {

@@ -170,7 +170,7 @@ const AGAIN: &str =
     "UPDATE effects SET lease_until = 0, owner = '', attempt = 0 WHERE key IN (SELECT value->>0 FROM {rows})";
 const HANDLES: &str =
     "INSERT INTO handles (id, case_id, at) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT) FROM {rows}";
-const TAKES: &str = "INSERT INTO locks (name, case_id, at) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT) FROM {rows} WHERE true ON CONFLICT (name) DO UPDATE SET at = excluded.at WHERE locks.case_id = excluded.case_id";
+const TAKES: &str = "INSERT INTO locks (name, case_id, at) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT) FROM {rows} WHERE true ON CONFLICT (name) DO UPDATE SET case_id = excluded.case_id WHERE locks.case_id = excluded.case_id";
 const RELEASES: &str = "DELETE FROM locks WHERE (name, case_id) IN (SELECT value->>0, value->>1 FROM {rows})";
 const SAMPLES: &str = "INSERT INTO samples (id, runbook, at, failing, failures, since) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), CAST(value->>3 AS BIGINT), CAST(value->>4 AS BIGINT), CAST(value->>5 AS BIGINT) FROM {rows}";
 

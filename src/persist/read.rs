@@ -11,7 +11,7 @@ use crate::model::case::Case;
 use crate::model::event::Entry;
 use crate::model::id::CaseId;
 use crate::model::time::Millis;
-use crate::model::world::{Open, Streak, World};
+use crate::model::world::{Held, Open, Streak, World};
 
 /// A case as the store has it.
 #[derive(Debug, Clone)]
@@ -125,11 +125,12 @@ impl Store {
             world.open.insert(open.case.clone(), open);
         }
         // Both in one trip: with several processes this is read before every batch.
-        let sql = "SELECT 'lock', case_id, name FROM locks UNION ALL SELECT 'ring', case_id, summary FROM ringing";
+        let sql =
+            "SELECT 'lock', case_id, name, at FROM locks UNION ALL SELECT 'ring', case_id, summary, 0 FROM ringing";
         for row in sqlx::query(sql).fetch_all(self.readers()).await? {
             let (what, case, text): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             if what == "lock" {
-                world.locks.insert(text, CaseId(case));
+                world.locks.insert(text, Held { case: CaseId(case), since: Millis(row.try_get(3)?) });
                 continue;
             }
             let ringing = serde_json::from_str(&text).map_err(|e| StoreError::Inconsistent {

@@ -7,4 +7,5 @@ pub mod page;
 pub mod scratch;
 pub mod slack;
 pub mod story;
+pub mod trial;
 pub mod trouble;

@@ -36,8 +36,7 @@ pub(super) async fn render(worker: &Worker, effect: &Leased, kind: CardKind) -> 
         }
     };
     let mut payload = blocks::message(&redacted(worker, drawn.message.clone())).payload;
-    if kind == CardKind::History && case.alarm().is_some() {
-        // It is there to be noticed, which an answer in a thread alone is not.
+    if drawn.loud {
         payload["reply_broadcast"] = json!(true);
     }
     let standing = case.cards.get(&kind).filter(|c| c.failed.is_none()).cloned();
@@ -50,7 +49,9 @@ pub(super) async fn render(worker: &Worker, effect: &Leased, kind: CardKind) -> 
         (CardKind::History, _) => match case.cards.get(&CardKind::Main) {
             Some(Card { failed: Some(_), .. }) => Left::Outcome(Outcome::Told),
             Some(main) => {
-                post(worker, effect, Spot { channel: &main.channel, thread: Some(&main.ts), kind }, (&payload, &drawn))
+                // A card that is itself an answer cannot carry a thread: its own goes on.
+                let thread = spot(&case).and_then(|(_, thread)| thread).unwrap_or(&main.ts);
+                post(worker, effect, Spot { channel: &main.channel, thread: Some(thread), kind }, (&payload, &drawn))
                     .await
             }
             // The thread hangs under the card: wait for it.
@@ -70,6 +71,7 @@ fn spot(case: &Case) -> Option<(&str, Option<&str>)> {
     match &case.body {
         Body::Incident(incident) => Some((&incident.declared.channel, None)),
         Body::Check(status) => Some((&status.channel, status.thread.as_deref())),
+        Body::Plan(plan) => Some((&plan.channel, plan.thread.as_deref())),
         Body::Alarm(alarm) => Some((&alarm.channel, None)),
         _ => None,
     }

@@ -176,6 +176,7 @@ async fn act(worker: &Worker, effect: &Leased) -> Left {
     match &effect.act {
         Act::Check(questions) => steps::check(worker, questions).await,
         Act::Preview(question, acts_on) => steps::preview(worker, question, acts_on).await,
+        Act::Look { question, acts_on, changes } => steps::look(worker, question.as_deref(), (acts_on, *changes)).await,
         Act::Start(job) => steps::start(worker, effect, job).await,
         Act::Probe(probe) => Left::Outcome(worker.execute.probe(probe).await),
         Act::Render(card) => chat::render(worker, effect, *card).await,

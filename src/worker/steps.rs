@@ -25,6 +25,14 @@ pub(super) async fn preview(worker: &Worker, question: &Question, acts_on: &str)
     Left::Outcome(outcome)
 }
 
+/// Shows what a step would meet; `at` is its target and whether it would change something there.
+pub(super) async fn look(worker: &Worker, question: Option<&Question>, at: (&str, bool)) -> Left {
+    let (acts_on, changes) = at;
+    let mut outcome = worker.execute.look(question, acts_on, changes).await;
+    worker.engine.redactor().outcome(&mut outcome, question.map_or(&[], |q| q.sensitive.as_slice()));
+    Left::Outcome(outcome)
+}
+
 /// Asks for leave, which stores the intent, and only then runs.
 pub(super) async fn start(worker: &Worker, effect: &Leased, job: &Job) -> Left {
     let asked = Instant::now();

@@ -83,9 +83,13 @@ async fn denying_takes_a_reason() {
     assert_eq!(history.thread_ts.as_deref(), Some(card.ts.as_str()), "history stands in the card's thread");
 
     // It is asked again, and this time the requester withdraws by text.
-    world.say("alice", "next").await;
+    let other = world.say("alice", "retry list-blockers").await;
+    assert!(other.contains("Only the current step can be tried again; that is `cancel-long-queries`"), "{other}");
+    assert!(world.say("alice", "retry cancel-long-queries").await.contains("Going on"));
     let again = world.see(|t| t.contains("INC-1") && t.contains("Exactly this runs")).await;
     let id = crate::world::approval_id(&again);
+    let going = world.say("alice", "resume").await;
+    assert!(going.contains("not paused") && going.contains("waits for approval"), "{going}");
     assert!(world.say("alice", &format!("deny {id} not needed any more")).await.contains("You stopped"));
     assert!(world.say("bob", &format!("approve {id}")).await.contains("Already decided"));
     assert!(world.say("bob", &format!("verify {id}")).await.contains("denied"));

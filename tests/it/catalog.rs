@@ -303,3 +303,33 @@ fn the_shipped_runbooks_load_and_a_broken_folder_does_not() {
     let (good, said) = check(&folder.0);
     assert!(!good && said.contains("sample.yaml: line 4 column 1") && said.contains("did you mean `tier`"), "{said}");
 }
+
+/// A runbook inside another: its steps under the name of the place, pinned with it; never within itself.
+#[test]
+fn a_contained_runbook_is_part_of_what_is_pinned() {
+    let outer = |steps: &str| {
+        let renamed = GOOD.replace("runbook: sample", "runbook: outer").replace("[SX]", "[OX]");
+        let (head, rest) = renamed.split_once("steps:\n").expect("steps");
+        let tail = &rest[rest.find("\nverify:").expect("verify")..];
+        format!("{head}steps:\n{steps}{tail}")
+    };
+    let inside = "  - { id: in, title: The sample, do: { runbook: sample } }";
+    let shared = "objectives: { rto: 4h, rpo: 24h, mttr: 2h }\nscenarios:\n  - { id: S1, title: A, tier: 1, runbook: sample }\n  - { id: S2, title: B, tier: 1, runbook: outer }\n";
+    let files = |sample: &str, outer: &str| -> BTreeMap<String, String> {
+        [(SHARED, shared), ("sample.yaml", sample), ("outer.yaml", outer)]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into()
+    };
+    let load = |sample: &str, outer: &str| load(&files(sample, outer), &Site::default());
+    let whole = load(GOOD, &outer(inside)).unwrap_or_else(|f| panic!("{}", f.join("\n")));
+    let ids: Vec<&str> = whole.runbooks["outer"].runbook.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(ids, ["in-look", "in-act"]);
+    let other = load(&GOOD.replace("Look at the graph", "Look twice"), &outer(inside)).expect("loads");
+    assert_ne!(other.runbooks["outer"].closure, whole.runbooks["outer"].closure, "it pins what it contains");
+    let told = |steps: &str| load(GOOD, &outer(steps)).expect_err("refused").join("\n");
+    assert!(told("  - { id: in, title: T, do: { runbook: outer } }").contains("`outer` contains itself"));
+    assert!(told("  - { id: in, title: T, do: { runbook: nothing } }").contains("`nothing` does not exist"));
+    let twice =
+        format!("{inside}\n  - {{ id: in-look, title: T, do: {{ manual: {{ ask: Look, evidence: a link }} }} }}");
+    assert!(told(&twice).contains("step `in-look` exists twice"));
+}

@@ -61,7 +61,9 @@ fn the_example_loads_and_shows_the_defaults() {
     };
     assert_eq!(shown(&example), shown(&least));
     assert_eq!(example.policies(), least.policies());
-    assert_eq!(example.policies()[&Risk::Destructive].all_of[0].count, 2);
+    let needed = |tier, risk| example.policies()[&(tier, risk)].all_of[0].count;
+    assert_eq!([1, 2, 3].map(|tier| needed(tier, Risk::Destructive)), [2, 1, 1]);
+    assert_eq!([1, 2, 3].map(|tier| needed(tier, Risk::Disruptive)), [1, 1, 1]);
     assert!(least.alerts.alertmanager().is_none(), "no alerts unless they are asked for");
     assert!(matches!(example.alerts.alertmanager(), Some(Ok(_))));
     assert!(example.secrets().contains(&"a-token-that-is-old".to_owned()), "for the redactor");
@@ -118,6 +120,16 @@ fn every_mistake_is_named_with_what_to_do() {
         ("id: bob", "id: alice", &["id alice", "one entry"]),
         ("all_of: [{ role: responder, count: 1 }]", "all_of: []", &["approvals.disruptive", "at least one role"]),
         ("count: 1", "count: 0", &["approvals.disruptive", "at least 1"]),
+        (
+            "  decide_within",
+            "  destructive: { all_of: [{ role: responder, count: 1 }] }\n  decide_within",
+            &["destructive steps of tier 1 need at least 2 people", "approvals.tier_1.destructive"],
+        ),
+        (
+            "  decide_within",
+            "  tier_2: { disruptive: { all_of: [] } }\n  decide_within",
+            &["approvals.disruptive", "at least one role"],
+        ),
         ("decide_within: 15m", "decide_within: 20m", &["approvals.decide_within is 20m", "between 1ms and 15m"]),
         ("start_within: 5m", "start_within: 6m", &["approvals.start_within is 6m", "between 1ms and 5m"]),
         ("decide_within: 15m", "decide_within: soon", &["line", "not a duration", "such as"]),

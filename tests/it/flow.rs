@@ -39,6 +39,13 @@ steps:
   - id: breath
     title: Take a breath
     do: { wait: { for: 1s } }
+  - id: tell
+    title: Tell the responders
+    do: { notify: { roles: [responder], text: "The look is over, <!channel>: come and choose." } }
+  - id: nobody
+    title: Tell whom there is none of
+    on_fail: continue
+    do: { notify: { roles: [gardener], text: Come. } }
   - id: way
     title: Which way
     do: { choose: { ask: "What now?", options: [{ label: Call somebody, go: call }, { label: Straight to the end, go: end }, { label: The other runbook, runbook: rename }] } }
@@ -81,9 +88,21 @@ steps:
     do: { manual: { ask: Tell them., evidence: when } }
 "#;
 
+/// Has the other one inside.
+const OUTER: &str = r#"
+steps:
+  - { id: before, title: See first, do: { sql: { target: main-db, effect: observe, risk: safe, sql: select 1 as n } } }
+  - { id: inner, title: Rename, do: { runbook: rename } }
+  - { id: after, title: See after, do: { sql: { target: main-db, effect: observe, risk: safe, sql: select 2 as n } } }
+"#;
+
 async fn world() -> (World, Folder) {
     let file = |name: &str, steps: &str| format!("runbook: {name}\ntitle: The runbook {name}{HEAD}{steps}");
-    let files = runbooks(&[("ways", &file("ways", WAYS)), ("rename", &file("rename", RENAME))]);
+    let files = runbooks(&[
+        ("ways", &file("ways", WAYS)),
+        ("rename", &file("rename", RENAME)),
+        ("outer", &file("outer", OUTER)),
+    ]);
     let world = World::with(true, |w| {
         w.runbooks = files.0.clone();
         w.parameters.clear();
@@ -119,6 +138,15 @@ async fn it_waits_looks_and_goes_the_way_that_somebody_chose() {
     assert!(world.say("alice", "next 4").await.contains("There is no choice 4: there are 3"));
     assert!(world.say("alice", "next x").await.contains("not the number of a choice"));
     assert_eq!(buttons(&card).len(), 3);
+    assert!(text.contains("nobody in the roster has the role gardener"), "{text}");
+    let bell = world.see(|t| t.contains("come and choose")).await;
+    assert_eq!(bell.thread_ts.as_ref(), Some(&card.ts), "it stands in the incident's thread");
+    let blocks = serde_json::to_string(&bell.blocks).expect("JSON");
+    for person in ["alice", "bob", "carol"] {
+        let mention = format!(r#"{{"type":"user","user_id":"{}"}}"#, user(person).user);
+        assert!(blocks.contains(&mention), "{mention}: {blocks}");
+    }
+    assert!(!bell.text.contains("<!channel>") && bell.text.contains("Bob"), "{}", bell.text);
     world.slack.click(&user("bob"), CHANNEL, &card.ts, "Straight to the end").await.expect("a click");
     let card = world.see(|t| t.contains("Recovered and verified")).await;
     let text = plain_text(&card);
@@ -157,5 +185,28 @@ async fn a_choice_leads_into_another_runbook_and_a_step_is_taken_back() {
     assert!(plain_text(&card).contains(", taken back)"), "{}", plain_text(&card));
     assert_eq!(name_of_7(&world).await, "Practice User 7");
     assert!(world.say("alice", "undo").await.contains("No step that ran"));
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_runbook_contains_another_with_its_approvals_and_its_way_back() {
+    let (world, _files) = world().await;
+    world.say("alice", "declare outer").await;
+    world.say("alice", "run outer").await;
+    let card = world.see(|t| t.contains("Or type: /dr approve")).await;
+    let text = plain_text(&card);
+    let order = ["See first (done", "Rename user 7 (waits for approval", "Tell the user (to do", "See after (to do"];
+    let places: Vec<usize> = order.iter().map(|p| text.find(p).unwrap_or_else(|| panic!("{p}: {text}"))).collect();
+    assert!(places.is_sorted(), "{text}");
+    world.say("bob", &format!("approve {}", approval_id(&card))).await;
+    world.see(|t| t.contains("A person must do inner-call")).await;
+    assert_eq!(name_of_7(&world).await, "Renamed");
+    world.say("alice", "abort the user does not want it").await;
+    world.see(|t| t.contains("The run was aborted: the user does not want it")).await;
+    world.say("alice", "undo inner-rename").await;
+    let back = world.see(|t| t.contains("Give user 7 the old name") && t.contains("Or type: /dr approve")).await;
+    world.say("bob", &format!("approve {}", approval_id(&back))).await;
+    world.see(|t| t.contains("Rename user 7 (done") && t.contains("taken back")).await;
+    assert_eq!(name_of_7(&world).await, "Practice User 7");
     world.finish();
 }

@@ -31,6 +31,7 @@ pub fn text(message: &Message) -> String {
         Run::Plain(t) => t.clone(),
         Run::Bold(t) => format!("*{t}*"),
         Run::Code(t) => format!("`{t}`"),
+        Run::Person { name, account } => format!("@{name}({account})"),
     };
     let part = |p: &Part| match p {
         Part::Title(t) => format!("# {t}"),
@@ -196,6 +197,27 @@ fn the_status_card() {
         s.came(&format!("detect/{id}/{runbook}"), Outcome::Checked(vec![one]));
     }
     insta::assert_snapshot!("status_five_lights", s.card(&id));
+}
+
+#[test]
+fn the_plan() {
+    let mut s = Story::new();
+    let identity = TargetIdentity { system: "7".into(), database: "saas".into(), server: "127.0.0.1:5432".into() };
+    let rows = Outcome::Previewed { rows: lines::rows(3), identity };
+    let dark = Outcome::NoPreview { why: "could not connect to db: no answer within 3 s".into() };
+    for (runbook, found) in [("repair", rows), ("ways", dark)] {
+        s.say(CAROL, Command::Plan { runbook: runbook.into(), given: BTreeMap::new() });
+        let held = s.0.effects.iter().find(|(k, _)| k.0.starts_with("plan/"));
+        let id = held.expect("a look").1.case.0.clone();
+        insta::assert_snapshot!(format!("plan_of_{runbook}_begins"), s.card(&id));
+        while s.0.effects.keys().any(|k| k.0.starts_with("plan/")) {
+            s.came("plan/", found.clone());
+        }
+        insta::assert_snapshot!(format!("plan_of_{runbook}"), s.card(&id));
+        let entries = s.0.history(&CaseId(id.clone()));
+        let detail = narrate::card(&s.scene(&id), CardKind::History, &entries).expect("a statement");
+        insta::assert_snapshot!(format!("plan_of_{runbook}_statement"), text(&detail.message));
+    }
 }
 
 fn alert(name: &str, n: usize, firing: bool) -> Arrived {

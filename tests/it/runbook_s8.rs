@@ -62,6 +62,7 @@ impl Played {
         let preview = self.work.preview.as_ref().unwrap();
         let check = Check {
             id: "preview".into(),
+            covers: Vec::new(),
             target: self.work.target.clone(),
             sql: preview.sql.clone(),
             call: None,

@@ -12,12 +12,12 @@ use crate::vendors::Got;
 use crate::vendors::supabase::TOKEN;
 use crate::world::{CHANNEL, LIMIT};
 
-const RUNBOOK: &str = "data-corruption";
+pub const RUNBOOK: &str = "data-corruption";
 const PROJECT: &str = "practiceprojectabcde";
 
 /// One calendar with 25 bookings, one booking with a payment and one conversation with 7 messages vanish,
 /// past the keys.
-const DAMAGE: &str = "
+pub const DAMAGE: &str = "
 insert into audit_trail (table_name, operation, old_data, performed_by, performed_at)
 select 'calendars', 'DELETE', to_jsonb(c), id('user-9'), '2026-11-22 08:15:00+00' from calendars c where id = id('calendar-2');
 set session_replication_role = replica;
@@ -48,7 +48,7 @@ JOIN information_schema.constraint_column_usage AS ccu ON ccu.constraint_name = 
 WHERE constraint_type = 'FOREIGN KEY' AND tc.table_schema = 'public'
   AND tc.table_name = 'bookings' AND ccu.table_name = 'whatsapp_conversations'";
 
-async fn stage() -> Saas {
+pub async fn stage() -> Saas {
     let saas = Saas::start(RUNBOOK, &rights(RUNBOOK), |w, vendors| {
         w.more_targets.push(vendors.target("supabase", "management", ("Authorization", &format!("Bearer {TOKEN}"))));
         w.parameters.push((RUNBOOK.into(), "project".into(), PROJECT.into()));
@@ -59,7 +59,7 @@ async fn stage() -> Saas {
 }
 
 impl Saas {
-    async fn fingerprints(&self) -> Vec<String> {
+    pub async fn fingerprints(&self) -> Vec<String> {
         let mut all = Vec::new();
         for table in TOUCHED {
             all.push(self.fingerprint(table).await);

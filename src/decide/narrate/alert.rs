@@ -156,5 +156,6 @@ pub fn again(alarm: &Alarm, entries: &[Entry]) -> Option<Drawn> {
         message: Message { notify: text.clone(), parts: vec![Part::Text(vec![Run::Plain(text)])] },
         upto: entries.last().map_or(newest.seq, |e| e.seq),
         more: false,
+        loud: true,
     })
 }

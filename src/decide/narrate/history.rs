@@ -1,10 +1,14 @@
 //! The thread: one line per thing that happened. Takes events; gives lines, in chunks that fit a
 //! message.
 
+use std::collections::BTreeSet;
+
 use super::{Drawn, counted};
+use crate::decide::policy;
+use crate::model::approval::Approval;
 use crate::model::event::{Declared, Entry, Event, StepEnd};
 use crate::model::message::{Message, Part, Run};
-use crate::model::person::Roster;
+use crate::model::person::{PersonId, Roster};
 
 /// Most characters of lines in one message.
 const CHUNK: usize = 2_800;
@@ -91,6 +95,10 @@ fn step_line(event: &Event, roster: &Roster) -> Option<String> {
         }
         Event::ChoiceAsked { step, .. } => format!("{step}: a person must choose"),
         Event::Chosen { step, by, label } => format!("{step}: {} chose: {label}", name(by)),
+        Event::Notified { step, text, people } => {
+            let names: Vec<String> = people.iter().map(name).collect();
+            format!("{step}: told {}: {text}", names.join(", "))
+        }
         Event::RunAborted { by, why } => format!("{} aborted the run: {why}", name(by)),
         Event::RunHandedOver { to } => format!("the run goes over to runbook {to}"),
         Event::UndoAsked { step, by } => format!("{} asked to take back {step}", name(by)),
@@ -119,11 +127,18 @@ fn ended(step: &str, end: &StepEnd, rows: u64) -> String {
     }
 }
 
-/// The next lines of the thread, as many as fit one message.
+/// The next lines of the thread, as many as fit one message. What people are told is a message of its own.
 #[must_use]
 pub fn chunk(entries: &[Entry], roster: &Roster) -> Option<Drawn> {
-    let (mut text, mut upto, mut more) = (String::new(), 0, false);
-    for entry in entries {
+    let (mut text, mut runs, mut upto, mut more) = (String::new(), Vec::new(), 0, false);
+    for (i, entry) in entries.iter().enumerate() {
+        if let Event::Notified { text: said, people, .. } = &entry.event {
+            more = !text.is_empty() || i + 1 < entries.len();
+            if text.is_empty() {
+                return Some(notice((said, people), entry.seq, more, roster));
+            }
+            break;
+        }
         let Some(line) = line(&entry.event, roster) else {
             upto = entry.seq;
             continue;
@@ -132,13 +147,47 @@ pub fn chunk(entries: &[Entry], roster: &Roster) -> Option<Drawn> {
             more = true;
             break;
         }
-        text.push_str(&format!("{}  {line}\n", entry.at.clock()));
+        let line = format!("{}{}  {line}", if text.is_empty() { "" } else { "\n" }, entry.at.clock());
+        text.push_str(&line);
+        runs.push(Run::Plain(line));
+        if let Event::ApprovalAsked { approval } = &entry.event {
+            runs.extend(people(&could(approval, roster), roster));
+        }
         upto = entry.seq;
     }
-    let text = text.trim_end().to_owned();
     (!text.is_empty()).then(|| Drawn {
-        message: Message { notify: text.clone(), parts: vec![Part::Text(vec![Run::Plain(text)])] },
+        message: Message { notify: text, parts: vec![Part::Text(runs)] },
         upto,
         more,
+        loud: false,
     })
+}
+
+/// Who could agree to an approval: they should hear of it.
+fn could(approval: &Approval, roster: &Roster) -> Vec<PersonId> {
+    let explained = policy::of(approval, roster);
+    let all: BTreeSet<PersonId> = explained.requirements.into_iter().flat_map(|r| r.could).collect();
+    all.into_iter().collect()
+}
+
+/// These people with a space before each, those with an account so that their bell rings.
+fn people(ids: &[PersonId], roster: &Roster) -> Vec<Run> {
+    let person = |id: &PersonId| {
+        let name = roster.name(id);
+        match roster.by_id(id).and_then(|p| p.slack.first()) {
+            Some(account) => Run::Person { name, account: account.clone() },
+            None => Run::Plain(name),
+        }
+    };
+    ids.iter().flat_map(|id| [Run::Plain(" ".into()), person(id)]).collect()
+}
+
+fn notice(what: (&str, &[PersonId]), upto: u64, more: bool, roster: &Roster) -> Drawn {
+    let (text, who) = what;
+    let names: Vec<String> = who.iter().map(|p| roster.name(p)).collect();
+    let mut runs = vec![Run::Plain("🔔".into())];
+    runs.extend(people(who, roster));
+    runs.push(Run::Plain(format!(": {text}")));
+    let notify = format!("🔔 {}: {text}", names.join(", "));
+    Drawn { message: Message { notify, parts: vec![Part::Text(runs)] }, upto, more, loud: true }
 }

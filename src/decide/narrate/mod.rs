@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod history;
 pub mod incident;
+pub mod plan;
 pub mod runbooks;
 pub mod status;
 
@@ -49,17 +50,21 @@ pub struct Drawn {
     pub message: Message,
     pub upto: u64,
     pub more: bool,
+    /// It is there to be noticed: an answer in a thread alone is not.
+    pub loud: bool,
 }
 
 /// Draws a card from the state as it is now; `None` if the case has no such card or nothing new to say.
 /// `entries` are the events after the last history line.
 #[must_use]
 pub fn card(scene: &Scene<'_>, kind: CardKind, entries: &[Entry]) -> Option<Drawn> {
-    let whole = |message| Some(Drawn { message, upto: 0, more: false });
+    let whole = |message| Some(Drawn { message, upto: 0, more: false, loud: false });
     match (&scene.case.body, kind) {
         (Body::Incident(_), CardKind::Main) => whole(incident::card(scene.case, scene.roster, scene.now)),
         (Body::Incident(_), CardKind::History) => history::chunk(entries, scene.roster),
         (Body::Check(status), CardKind::Main) => whole(status::card(status, scene)),
+        (Body::Plan(plan), CardKind::Main) => whole(plan::card(plan, scene)),
+        (Body::Plan(plan), CardKind::History) => plan::detail(plan, entries),
         (Body::Alarm(alarm), CardKind::Main) => whole(alert::card(alarm, scene)),
         (Body::Alarm(alarm), CardKind::History) => alert::again(alarm, entries),
         _ => None,

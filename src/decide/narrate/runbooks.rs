@@ -23,9 +23,27 @@ pub fn list(catalog: &Catalog) -> Message {
     if !bare.is_empty() {
         runs.push(Run::Plain(format!("No runbook file yet: {}.\n", bare.join(", "))));
     }
+    if let Some(text) = stale(catalog) {
+        runs.insert(0, Run::Bold(format!("{text}\n")));
+    }
     let title = format!("Runbooks: {}", catalog.runbooks.len());
     let small = "/dr detect RUNBOOK checks one, /dr run RUNBOOK starts it in an incident.";
     Message { notify: title.clone(), parts: vec![Part::Title(title), Part::Text(runs), Part::Small(small.into())] }
+}
+
+/// That the files do not load as they are now, and the first reason.
+#[must_use]
+pub fn stale(catalog: &Catalog) -> Option<String> {
+    let stale = catalog.stale.as_ref()?;
+    let first = stale.faults.first().map(String::as_str).unwrap_or_default().lines().next().unwrap_or_default();
+    let more = match stale.faults.len().saturating_sub(1) {
+        0 => String::new(),
+        n => format!(" (and {})", super::counted(n as u64, "more fault")),
+    };
+    Some(format!(
+        "The runbook files do not load since {}; the runbooks from before are used. {first}{more}",
+        stale.since.clock()
+    ))
 }
 
 fn entry(loaded: &Loaded, runs: &mut Vec<Run>) {

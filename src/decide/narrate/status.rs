@@ -25,6 +25,7 @@ pub fn card(status: &Status, scene: &Scene<'_>) -> Message {
         parts.push(Part::Rule);
     }
     parts.push(Part::Text(scenarios(&rows)));
+    parts.extend(super::runbooks::stale(scene.catalog).map(|text| Part::Text(vec![Run::Bold(text)])));
     parts.push(Part::Small(format!("Asked by {} at {}.", scene.roster.name(&status.by), status.asked.clock())));
     let figures: Vec<String> = rows
         .iter()

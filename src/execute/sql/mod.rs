@@ -130,6 +130,25 @@ impl Sql {
         limited(SETUP + SETUP, asked).await.map_err(|f| f.text())
     }
 
+    /// Whether a target of this name is a database.
+    #[must_use]
+    pub fn knows(&self, target: &str) -> bool {
+        self.targets.contains_key(target)
+    }
+
+    /// Signs in as the role that acts, and leaves again.
+    ///
+    /// # Errors
+    /// There is no such role for this target, or the server does not let it in.
+    pub async fn may_act(&self, target: &str) -> Result<(), String> {
+        let asked = async {
+            let conn = self.door(target, Purpose::Change)?.open("plan", Span::seconds(5)).await?;
+            drop(conn);
+            Ok::<(), Fault>(())
+        };
+        limited(SETUP + SETUP, asked).await.map_err(|f| f.text())
+    }
+
     async fn check_once(&self, q: &Question) -> Checked {
         let (verdict, figure) = match self.observe(q, false).await {
             Err(fault) if q.expect.reachable && fault.down() => (Verdict::Fail, fault.text()),

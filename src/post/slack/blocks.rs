@@ -14,6 +14,9 @@ const NOTIFY: usize = 3_900;
 /// Room kept for the sentence that says what is missing.
 const NOTICE: usize = 70;
 
+/// Marks a text that is an account: drawn as a mention, which rings that person's bell.
+const PERSON: &str = "person";
+
 /// A drawn message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
@@ -153,6 +156,11 @@ fn shown(runs: &[(Run, Layout)], mut room: usize) -> (Vec<(String, &'static str)
             Run::Plain(_) => "",
             Run::Bold(_) => "bold",
             Run::Code(_) => "code",
+            Run::Person { account, .. } if fitted.hidden == 0 => {
+                all.push((account.clone(), PERSON));
+                continue;
+            }
+            Run::Person { .. } => "bold",
         };
         all.extend(chunks(&fitted.text, TEXT).into_iter().map(|text| (text, style)));
     }
@@ -188,6 +196,9 @@ fn section(elements: Vec<Value>) -> Value {
 }
 
 fn element(text: &str, style: &str) -> Value {
+    if style == PERSON {
+        return json!({"type": "user", "user_id": text});
+    }
     if style.is_empty() {
         return json!({"type": "text", "text": text});
     }

@@ -61,6 +61,7 @@ impl Draft<'_> {
 pub fn source(run: &Run) -> &str {
     match run {
         Run::Plain(s) | Run::Bold(s) | Run::Code(s) => s,
+        Run::Person { name, .. } => name,
     }
 }
 

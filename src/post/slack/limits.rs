@@ -255,8 +255,13 @@ impl Check {
         self.elements(part, usize::MAX, Check::rich_element);
     }
 
-    /// Only text: a mention or a link here would be live, and none is drawn.
+    /// Text, and persons of the roster: a link or a mention of everybody would be live, and none is drawn.
     fn rich_element(&mut self, element: &Map<String, Value>) {
+        if kind_of(element) == "user" {
+            self.keys(element, &["user_id"]);
+            self.total += self.string(element, "user_id", ID, true);
+            return;
+        }
         if kind_of(element) != "text" {
             return self.fault("type", &format!("unknown rich text element \"{}\"", kind_of(element)));
         }

@@ -12,6 +12,7 @@ use drbot::model::id::{ButtonId, CaseId};
 use drbot::model::inbound::FormPurpose;
 use drbot::model::outcome::{Checked, Verdict};
 use drbot::model::person::PersonId;
+use drbot::model::plan::Look;
 use drbot::model::runbook::{EffectClass, Objectives, Risk};
 use drbot::model::statement::Statement;
 use drbot::model::time::{Millis, Span};
@@ -19,7 +20,7 @@ use drbot::model::time::{Millis, Span};
 use crate::properties::setting::catalog;
 
 /// How many kinds there are.
-pub const KINDS: usize = 45;
+pub const KINDS: usize = 48;
 
 /// The place of a kind in the list: a new kind does not compile until it has one, and a sample.
 pub fn place(event: &Event) -> usize {
@@ -69,6 +70,9 @@ pub fn place(event: &Event) -> usize {
         Event::RunAborted { .. } => 42,
         Event::RunHandedOver { .. } => 43,
         Event::UndoAsked { .. } => 44,
+        Event::PlanAsked { .. } => 45,
+        Event::Planned { .. } => 46,
+        Event::Notified { .. } => 47,
     }
 }
 
@@ -84,7 +88,7 @@ fn button() -> ButtonId {
     ButtonId("0".repeat(32))
 }
 
-fn rows(n: usize) -> Rows {
+pub fn rows(n: usize) -> Rows {
     Rows { columns: vec!["pid".into()], rows: vec![vec![Some("101".into())]; n], beyond: 0 }
 }
 
@@ -145,6 +149,15 @@ fn of_cases() -> Vec<Event> {
         Event::Declared(declared.clone()),
         Event::Declared(Declared { origin: Some(origin()), ..declared }),
         Event::StatusAsked { by: by("alice"), channel: "C1".into(), scenarios: vec![], single: false, thread: None },
+        Event::PlanAsked {
+            by: by("alice"),
+            channel: "C1".into(),
+            thread: None,
+            loaded: Box::new(catalog("c").runbooks["cancel"].clone()),
+            values: BTreeMap::new(),
+        },
+        Event::Planned { step: "cancel".into(), look: Look::Free },
+        Event::Notified { step: "tell".into(), text: "the clock runs".into(), people: vec![by("bob")] },
         Event::WatchOpened { runbook: "cancel".into() },
         Event::ControlOpened,
         Event::Refused { who: "T1/U9".into(), what: "Status".into(), why: "not in the roster".into() },

@@ -13,7 +13,7 @@ use drbot::model::inbound::Input;
 use drbot::model::person::Roster;
 use drbot::model::runbook::Catalog;
 use drbot::model::time::Millis;
-use drbot::model::world::{Decision, Guard, Open, Ringing, World};
+use drbot::model::world::{Decision, Guard, Held as Lock, Open, Ringing, World};
 
 use super::judge::Judge;
 use super::setting;
@@ -156,12 +156,14 @@ impl Engine {
             let Some(id) = id else { return Err("a guard without a case".into()) };
             match guard {
                 Guard::Take(name) => {
-                    if let Some(other) = self.world.locks.insert(name.clone(), id.clone()).filter(|o| o != id) {
+                    let held = Lock { case: id.clone(), since: self.now };
+                    if let Some(other) = self.world.locks.insert(name.clone(), held).map(|h| h.case).filter(|o| o != id)
+                    {
                         return Err(format!("{id} takes {name}, which {other} holds"));
                     }
                 }
                 Guard::Release(name) => {
-                    if let Some(other) = self.world.locks.remove(name).filter(|o| o != id) {
+                    if let Some(other) = self.world.locks.remove(name).map(|h| h.case).filter(|o| o != id) {
                         return Err(format!("{id} gives back {name}, which {other} holds"));
                     }
                 }

@@ -14,7 +14,7 @@ use drbot::model::message::Reply;
 use drbot::model::outcome::Outcome;
 use drbot::model::person::{PersonId, Speaker};
 use drbot::model::run::{Phase, Run, RunState};
-use drbot::model::runbook::{EffectClass, Work};
+use drbot::model::runbook::{EffectClass, Step, Work};
 use drbot::model::time::Millis;
 use drbot::model::world::Decision;
 
@@ -303,7 +303,8 @@ fn diagnosed(engine: &Engine, decision: &Decision) -> Verdict {
     Ok(())
 }
 
-/// The lock of a runbook is held exactly by the incident in which it goes on or may have happened.
+/// The lock of a runbook is held exactly by the incident in which it goes on or may have happened; that of
+/// the target from a change's preview until its proof.
 fn locks(engine: &Engine) -> Verdict {
     let mut wanted = BTreeMap::new();
     for (id, stream) in &engine.cases {
@@ -312,10 +313,13 @@ fn locks(engine: &Engine) -> Verdict {
         if unknown || matches!(run.state, RunState::Going | RunState::Verifying) {
             wanted.insert(format!("run/{}", run.loaded.runbook.runbook), id.clone());
         }
+        let idle = [Phase::Todo, Phase::Done, Phase::Skipped, Phase::Failed];
+        let changes = |step: &Step| step.work.task().is_some_and(|t| t.effect != EffectClass::Observe);
+        if run.current().is_some_and(|(step, s)| changes(step) && !idle.contains(&s.phase)) && !run.over() {
+            must(wanted.insert("target/db".into(), id.clone()).is_none(), "two incidents change one target")?;
+        }
     }
-    if engine.world.locks == wanted {
-        Ok(())
-    } else {
-        Err(format!("locks are {:?} and should be {wanted:?}", engine.world.locks))
-    }
+    let held: BTreeMap<String, CaseId> =
+        engine.world.locks.iter().map(|(name, held)| (name.clone(), held.case.clone())).collect();
+    if held == wanted { Ok(()) } else { Err(format!("locks are {held:?} and should be {wanted:?}")) }
 }

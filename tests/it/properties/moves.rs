@@ -87,7 +87,7 @@ fn outcome(engine: &Engine, key: &EffectKey, held: &Held, luck: usize) -> Input 
                     .collect(),
             )
         }
-        Act::Preview(..) => previewed(luck),
+        Act::Preview(..) | Act::Look { .. } => previewed(luck),
         Act::Start(job) => {
             let hash = if luck % 8 == 7 { "0".repeat(64) } else { job.hash() };
             if !started(engine, &held.case) || luck % 10 == 9 {
@@ -293,7 +293,7 @@ fn chatter(engine: &Engine, roll: Roll) -> Input {
     let id = pick(&handles, c).map_or_else(|| "0123456789ab".to_owned(), |h| (*h).clone());
     let step = STEPS[c % STEPS.len()].to_owned();
     let given = if c % 5 == 4 { [("odd".to_owned(), "1".to_owned())].into() } else { BTreeMap::new() };
-    let command = match a % 19 {
+    let command = match a % 20 {
         0 => Command::Help { verb: None },
         1 => Command::Help { verb: Some(["run", "nonsense"][c % 2].into()) },
         2 | 15 => Command::Status,
@@ -306,11 +306,14 @@ fn chatter(engine: &Engine, roll: Roll) -> Input {
         9 => Command::Deny { id, reason: "no".into() },
         10 => Command::Done { step, evidence: "seen".into() },
         11 => Command::Settle { step, happened: c.is_multiple_of(2) },
-        12 => Command::Note { text: "customers informed".into() },
-        13 => Command::Timeline,
         16 => Command::Detect { runbook: (c % 7 < 6).then(|| named(c)) },
         17 => Command::Runbooks,
+        19 => Command::Plan { runbook: named(c), given },
         18 => Command::Ack { alert: [None, Some("quick"), Some("nonsense")][c % 3].map(str::to_owned) },
+        13 if c % 3 == 1 => Command::Retry { step: (b % 2 == 1).then_some(step) },
+        13 if c % 3 == 2 => Command::Resume,
+        13 => Command::Timeline,
+        12 => Command::Note { text: "customers informed".into() },
         14 if c % 5 == 0 => Command::Skip { step, reason: "why not".into() },
         14 if c % 5 == 1 => Command::Abort { reason: "enough".into() },
         14 if c % 5 == 2 => Command::Undo { step: (b % 2 == 1).then_some(step) },

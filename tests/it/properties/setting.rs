@@ -106,6 +106,9 @@ const WAYS: &str = "
   - id: around
     title: Look around
     do: { parallel: { checks: [{ id: one, target: db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }] } }
+  - id: tell
+    title: Tell the owners
+    do: { notify: { roles: [owner], text: Somebody should look. } }
   - id: way
     title: Which way
     do: { choose: { ask: What now?, options: [{ label: Go on }, { label: Straight to the end, go: look }, { label: Repair it, runbook: repair }] } }
@@ -169,11 +172,14 @@ pub fn rules(variant: usize) -> Rules {
     let destructive = vec![quorum("dba", 1), quorum("owner", 1)];
     Rules {
         version: format!("v{variant}"),
-        policies: [
-            (Risk::Disruptive, Policy { all_of: disruptive }),
-            (Risk::Destructive, Policy { all_of: destructive }),
-        ]
-        .into(),
+        policies: (1..=3)
+            .flat_map(|tier| {
+                [
+                    ((tier, Risk::Disruptive), Policy { all_of: disruptive.clone() }),
+                    ((tier, Risk::Destructive), Policy { all_of: destructive.clone() }),
+                ]
+            })
+            .collect(),
         decide_within: Span::minutes(15),
         start_within: Span::minutes(5),
         alert_channel: "C1".into(),

@@ -52,7 +52,7 @@ fn fixed() -> Fixed {
         roster: Roster { home_team: "T".into(), people: ["alice", "bob"].map(person).to_vec() },
         rules: Rules {
             version: "v".into(),
-            policies: [(Risk::Disruptive, policy)].into(),
+            policies: [((2, Risk::Disruptive), policy.clone()), ((1, Risk::Disruptive), policy)].into(),
             decide_within: Span::minutes(15),
             start_within: Span::minutes(5),
             ..Rules::default()

@@ -86,7 +86,7 @@ pub(super) async fn every_kind_is_read_back(home: &Home) {
     assert_eq!(store.case_of("h2").await.unwrap(), None);
     let world = store.world().await.unwrap();
     assert_eq!(world.open[&id], open(7));
-    assert_eq!((world.last_number, &world.locks["run/slow"]), (7, &id));
+    assert_eq!((world.last_number, &world.locks["run/slow"].case), (7, &id));
     assert_eq!(world.streaks["slow"], Streak { failures: 2, since: Some(Millis(9)) }, "the newest sample counts");
     let leased = store.lease("w", Lane::Card, 9, (Millis(20), Millis(30))).await.unwrap();
     assert_eq!(leased.len(), 1);
@@ -171,7 +171,7 @@ pub(super) async fn conflicts_store_nothing(home: &Home) {
 }
 
 async fn holder(store: &Store) -> Option<String> {
-    store.world().await.unwrap().locks.get("lock").map(|c| c.0.clone())
+    store.world().await.unwrap().locks.get("lock").map(|held| held.case.0.clone())
 }
 
 pub(super) async fn locks(home: &Home) {

@@ -1,0 +1,45 @@
+//! What must not happen at the same time. Takes runs, values and the world; gives the reason why not, and
+//! the lock that a case holds on the target it is about to change.
+
+use std::collections::BTreeMap;
+
+use crate::model::case::Case;
+use crate::model::run::Phase;
+use crate::model::runbook::{Loaded, Task};
+use crate::model::world::World;
+
+/// Why a runbook's own interlocks keep it from running with these values now, if they do.
+pub(crate) fn hindrance(loaded: &Loaded, values: &BTreeMap<String, String>, world: &World) -> Option<String> {
+    loaded.runbook.interlocks.iter().find_map(|lock| {
+        let open = lock.not_while.as_ref().and_then(|scenario| {
+            world.open.values().find(|o| o.recovered.is_none() && o.scenario.as_ref() == Some(scenario))
+        });
+        if let Some(open) = open {
+            return Some(format!("INC-{} ({}) is open: {}", open.number, open.title, lock.why));
+        }
+        let given: Vec<(&String, &String)> = lock.differ.iter().filter_map(|p| Some((p, values.get(p)?))).collect();
+        let twice = given.iter().enumerate().find_map(|(i, (name, value))| {
+            let (other, _) = given[..i].iter().find(|(_, v)| v == value)?;
+            Some((other, name, value))
+        });
+        twice.map(|(one, two, value)| format!("{one} and {two} are both {value}: {}", lock.why))
+    })
+}
+
+/// Name of the lock that keeps two incidents from changing one target at once.
+pub(crate) fn on_target(target: &str) -> String {
+    format!("target/{target}")
+}
+
+/// The lock that a case holds as it stands: on the target of the changing step that it is in, from the
+/// preview on, so that nobody else of drbot changes what was looked at.
+pub(crate) fn held(case: &Case) -> Option<String> {
+    let run = case.incident()?.run.as_ref().filter(|r| !r.over())?;
+    let (step, state) = run.current()?;
+    let task: &Task = step.work.task().filter(|t| !t.reads())?;
+    let at_it = matches!(
+        state.phase,
+        Phase::Previewing | Phase::Waiting | Phase::Granted | Phase::Started | Phase::Verifying | Phase::Unknown
+    );
+    at_it.then(|| on_target(&task.target))
+}

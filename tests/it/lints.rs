@@ -1,0 +1,231 @@
+//! What `drbot check` says about statements and plans: each on a small bad file with its exact line and column,
+//! and nothing about the files that are shipped.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use drbot::parse::catalog::{SHARED, Site, TargetKind, load, warnings};
+
+use crate::support::{Folder, commands};
+
+/// A runbook without a fault or a warning; every case changes one place in it.
+const GOOD: &str = r#"runbook: small
+title: Small
+tier: 1
+objectives: { rto: 4h, rpo: 24h, mttr: 2h }
+estimate: 10m
+detect:
+  every: 1m
+  failures: 1
+  checks:
+    - id: seen
+      target: db
+      sql: |
+        select count(*) as n
+        from work
+      expect: { value: { column: n, at_most: 0 } }
+      figure: "{n} seen"
+steps:
+  - id: act
+    title: Act
+    budget: 6m
+    do:
+      sql:
+        target: db
+        effect: atomic
+        risk: destructive
+        preview:
+          sql: select id from work
+          identity: [id]
+          tolerance: { rows: none }
+        sql: |
+          with ok as (
+            select * from jsonb_to_recordset(:approved::jsonb) as x(id bigint)),
+          gone as (
+            delete from work w using ok where ok.id = w.id returning w.id)
+          select count(*) as n from gone
+        verify:
+          - { id: less, target: db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: "{n}" }
+        undo: none, they are gone
+  - id: look
+    title: Look
+    budget: 4m
+    do: { sql: { target: db, effect: observe, risk: safe, sql: select 1 as n } }
+verify:
+  - { id: calm, target: db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: "{n}" }
+"#;
+
+const SHARED_GOOD: &str = "objectives: { rto: 4h, rpo: 24h, mttr: 2h }\nscenarios: []\n";
+
+fn files(text: &str) -> BTreeMap<String, String> {
+    [("small.yaml", text), (SHARED, SHARED_GOOD)].map(|(n, t)| (n.to_owned(), t.to_owned())).into()
+}
+
+/// Everything that is said about a text: faults, or the warnings of a file that loads.
+fn said(text: &str, site: &Site) -> Vec<String> {
+    match load(&files(text), site) {
+        Err(faults) => faults,
+        Ok(catalog) => warnings(&files(text), &catalog, site).into_iter().map(|w| format!("warning: {w}")).collect(),
+    }
+}
+
+/// What is replaced by what; and how the only thing that is said begins, and what else it says.
+const CASES: [(&str, &str, &str, &str); 17] = [
+    (
+        "select count(*) as n\n        from work\n",
+        "delete from work\n",
+        "small.yaml: line 13 column 9: ",
+        "`seen` only reads, and its statement says delete",
+    ),
+    (
+        "        from work\n",
+        "        from (select 1) a, work\n        for update\n",
+        "small.yaml: line 13 column 9: ",
+        "says for update, which locks rows",
+    ),
+    (
+        "select count(*) as n\n",
+        "with x as (update work set a = 1\n          where b returning 1) select count(*) as n\n",
+        "small.yaml: line 13 column 20: ",
+        "says update",
+    ),
+    (
+        "select count(*) as n\n",
+        "select 1 as n, pg_terminate_backend(3)\n",
+        "small.yaml: line 13 column 24: ",
+        "`pg_terminate_backend`, which acts",
+    ),
+    (
+        "select 1 as n }",
+        "truncate work }",
+        "small.yaml: line 42 column 64: ",
+        "`look` only reads, and its statement says truncate",
+    ),
+    (
+        "select 1 as n }",
+        "explain analyze select 1 }",
+        "small.yaml: line 42 column 64: ",
+        "explain analyze, which runs it",
+    ),
+    (
+        "sql: select id from work",
+        "sql: insert into work values (1) returning id",
+        "small.yaml: line 27 column 16: ",
+        "says insert",
+    ),
+    (" where ok.id = w.id", "", "small.yaml: line 34 column 13: ", "has `delete` without `where`"),
+    (
+        " using ok where ok.id = w.id",
+        " where w.id > 4",
+        "small.yaml: line 34 column 13: ",
+        "`delete` that is not joined to `:approved`",
+    ),
+    (
+        "          select count(*) as n from gone\n",
+        "          , more as (update work set a = 1 returning 1)\n          select count(*) as n from gone\n",
+        "small.yaml: line 35 column 22: ",
+        "has `update` without `where`: name the rows, or say `affects: all`",
+    ),
+    (
+        "        from work\n",
+        "        from work where )\n",
+        "warning: small.yaml: line 14 column 25: ",
+        "statement of `seen` could not be read here, so nobody checked what it writes",
+    ),
+    (
+        "budget: 6m",
+        "budget: 7m",
+        "warning: small.yaml: line 5 column 1: ",
+        "add up to 11m, more than the estimate of 10m",
+    ),
+    (
+        "        risk: destructive\n",
+        "        risk: destructive\n        affects: everything\n",
+        "small.yaml: line 26 column 18: ",
+        "no word `everything`",
+    ),
+    ("rows: none }", "rows: fewer }", "", ""),
+    ("risk: destructive", "risk: safe", "small.yaml: line 18 column 5: ", "must say `risk: disruptive`"),
+    ("        undo: none, they are gone\n", "", "small.yaml: line 18 column 5: ", "say how it is undone"),
+    (
+        "as n from gone",
+        "as n from gone where a > :older",
+        "small.yaml: line 35 column 52: ",
+        "`:older` in `act` is no parameter",
+    ),
+];
+
+#[test]
+fn each_lint_names_the_very_place() {
+    assert_eq!(said(GOOD, &Site::default()), Vec::<String>::new());
+    let mut wrong = Vec::new();
+    for (from, to, begins, tells) in CASES {
+        assert!(GOOD.contains(from), "the good file has no {from}");
+        let all = said(&GOOD.replacen(from, to, 1), &Site::default());
+        let good = match all.as_slice() {
+            [] => begins.is_empty(),
+            [one] => one.starts_with(begins) && !begins.is_empty() && one.contains(tells) && marked(one),
+            _ => false,
+        };
+        if !good {
+            wrong.push(format!("{from:?} -> {to:?} must say {begins}… {tells}\n{}\n", all.join("\n")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The line is shown with a mark below the column that is named.
+fn marked(told: &str) -> bool {
+    let column: usize = told.split(" column ").nth(1).and_then(|c| c.split(':').next()?.parse().ok()).unwrap_or(0);
+    let mark = told.lines().last().and_then(|l| l.find('^'));
+    mark == Some(4 + column - 1)
+}
+
+/// Steps of which only one finds work count once; a statement that means every row says so, and then exactly the
+/// rows that were seen must still be there.
+#[test]
+fn what_is_meant_can_be_said() {
+    let two =
+        GOOD.replace("budget: 6m", "either: way\n    budget: 8m").replace("budget: 4m", "either: way\n    budget: 9m");
+    assert_eq!(said(&two, &Site::default()), Vec::<String>::new());
+    let all = GOOD.replace(" using ok where ok.id = w.id", "");
+    let meant = all.replace("risk: destructive\n", "risk: destructive\n        affects: all\n");
+    assert_eq!(said(&all, &Site::default()).len(), 1);
+    assert_eq!(said(&meant, &Site::default()), Vec::<String>::new());
+    let loose = said(&meant.replace("rows: none", "rows: fewer"), &Site::default());
+    assert!(loose.len() == 1 && loose[0].contains("have `tolerance: { rows: none }`"), "{loose:?}");
+}
+
+/// With a configuration, what this installation lacks is told where the file names it.
+#[test]
+fn what_the_installation_lacks_is_told_where_it_is_named() {
+    let site = |targets: &[(&str, TargetKind)]| Site {
+        targets: targets.iter().map(|(n, k)| ((*n).to_owned(), k.clone())).collect(),
+        parameters: BTreeMap::new(),
+        configured: true,
+    };
+    assert_eq!(said(GOOD, &site(&[("db", TargetKind::Sql { operator: true })])), Vec::<String>::new());
+    let none = said(GOOD, &site(&[]));
+    assert!(
+        none[0].starts_with("warning: small.yaml: line 11 column 7: cannot run here: target `db` is not"),
+        "{none:?}"
+    );
+    let reader = said(GOOD, &site(&[("db", TargetKind::Sql { operator: false })]));
+    assert!(reader[0].contains("no operator role") && marked(&reader[0]), "{reader:?}");
+}
+
+#[test]
+fn the_shipped_runbooks_are_silent_and_warnings_are_printed() {
+    let check = |folder: &std::path::Path| {
+        let run = Command::new(env!("CARGO_BIN_EXE_drbot")).args(["check", "--runbooks"]).arg(folder).output().unwrap();
+        (run.status.success(), String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned())
+    };
+    let (good, said) = check(&commands());
+    assert!(good && !said.contains("warning") && said.contains("data-corruption: ok"), "{said}");
+    let folder = Folder::new();
+    fs::write(folder.0.join(SHARED), SHARED_GOOD).unwrap();
+    fs::write(folder.0.join("small.yaml"), GOOD.replace("estimate: 10m", "estimate: 9m")).unwrap();
+    let (good, said) = check(&folder.0);
+    assert!(good && said.starts_with("warning: small.yaml: line 5 column 1: "), "{said}");
+}
