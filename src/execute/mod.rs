@@ -96,13 +96,13 @@ impl Executors {
         {
             return Outcome::NoPreview { why: format!("drbot cannot act there: {why}") };
         }
-        let Some(q) = question else {
-            return match self.identity(acts_on).await {
-                Ok(identity) => Outcome::Previewed { rows: Rows::default(), identity },
-                Err(why) => Outcome::NoPreview { why },
-            };
-        };
-        self.preview(q, acts_on).await
+        if let Some(q) = question {
+            return self.preview(q, acts_on).await;
+        }
+        match self.identity(acts_on).await {
+            Ok(identity) => Outcome::Previewed { rows: Rows::default(), identity },
+            Err(why) => Outcome::NoPreview { why },
+        }
     }
 
     /// Carries out a job and says how it ended and how certain that is. What may be done again is tried
@@ -134,7 +134,7 @@ impl Executors {
             Deed::Process(pipeline) => self.programs.run(job, pipeline).await,
             // Asked just now, elsewhere too; the database still makes sure that it is the one approved.
             Deed::Sql(_) => self.sql.run(&Job { guard: None, ..job.clone() }).await,
-            Deed::Chain(_) => self.only_look(job).await,
+            Deed::Chain(_) => self.observe(job).await,
         }
     }
 
@@ -158,7 +158,7 @@ impl Executors {
     }
 
     /// A step that only looks, at several targets.
-    async fn only_look(&self, job: &Job) -> Ended {
+    async fn observe(&self, job: &Job) -> Ended {
         match self.rows(&asking(job, (&job.target, &job.deed, LOOK_CAP))).await {
             Ok(rows) if job.effect == EffectClass::Observe => match job.expect.holds(&rows) {
                 Ok(true) => Ended::Done { rows },

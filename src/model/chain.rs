@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::{Ask, Deed, HttpAsk, ProcessAsk};
 use super::expect::Rows;
+use super::runbook::Preview;
 use super::time::Span;
 
 /// The bound value that holds the rows so far, in a statement that looks them up.
@@ -84,6 +85,16 @@ impl<'a> Chain<'a> {
             }
         }
         all
+    }
+}
+
+impl Preview {
+    /// What it asks.
+    ///
+    /// # Errors
+    /// Not exactly one way is given.
+    pub fn ask(&self) -> Result<Ask<'_>, String> {
+        Ask::chain(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref(), &self.also)
     }
 }
 

@@ -403,13 +403,3 @@ impl Task {
         self.effect == EffectClass::Observe
     }
 }
-
-impl Preview {
-    /// What it asks.
-    ///
-    /// # Errors
-    /// Not exactly one way is given.
-    pub fn ask(&self) -> Result<Ask<'_>, String> {
-        Ask::chain(self.sql.as_ref(), self.call.as_ref(), self.run.as_ref(), &self.also)
-    }
-}

@@ -11,6 +11,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Location;
 
+use crate::model::chain::Also;
 use crate::model::runbook::{Affects, Runbook};
 use crate::parse::catalog::{line_and_column, seek};
 
@@ -87,14 +88,22 @@ fn statements(runbook: &Runbook) -> Vec<Asked<'_>> {
     let proofs = tasks.iter().flat_map(|(_, t)| t.verify.iter().chain(&t.probe));
     for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(looks).chain(proofs) {
         all.extend(check.sql.as_deref().map(|sql| Asked { id: &check.id, sql, writes: false, all: false }));
+        all.extend(further(&check.id, &check.also));
     }
     for (id, task) in &tasks {
         let seen = task.preview.as_ref().and_then(|p| p.sql.as_deref());
         all.extend(seen.map(|sql| Asked { id, sql, writes: false, all: false }));
+        let also = task.preview.iter().flat_map(|p| &p.also).chain(&task.also);
+        all.extend(further(id, also));
         let all_rows = task.affects == Some(Affects::All);
         all.extend(task.sql.as_deref().map(|sql| Asked { id, sql, writes: !task.reads(), all: all_rows }));
     }
     all
+}
+
+/// What is asked about the rows of a question.
+fn further<'a>(id: &'a str, also: impl IntoIterator<Item = &'a Also>) -> Vec<Asked<'a>> {
+    also.into_iter().filter_map(|a| Some(Asked { id, sql: a.sql.as_deref()?, writes: false, all: false })).collect()
 }
 
 fn read(sql: &str) -> Result<Vec<Statement>, String> {

@@ -43,6 +43,8 @@ fn verdict(q: &Question, answer: &Answer) -> (Verdict, String) {
         values.insert("said".into(), String::new());
     }
     values.extend(rows.iter().flat_map(Rows::first));
+    let count = rows.as_ref().map_or(0, Rows::count);
+    values.entry("count".into()).or_insert_with(|| count.to_string());
     match holds(&q.expect, &q.deed, answer) {
         Ok(true) => (Verdict::Pass, fill(&q.figure, &values)),
         Ok(false) => (Verdict::Fail, fill(&q.figure, &values)),
