@@ -93,6 +93,7 @@ pub fn on_incident(command: &Command) -> bool {
         Command::Settle { .. } => "settle",
         Command::Note { .. } => "note",
         Command::Timeline => "timeline",
+        Command::Checklist => "checklist",
         _ => return false,
     };
     verb(name).is_some_and(|v| v.on_incident)

@@ -160,6 +160,10 @@ fn on_incident(draft: &mut Draft, cx: &mut Cx<'_>, from: (&Speaker, &Person, &Pl
             |_| Reply::Private(narrate::incident::shown(&draft.case, cx.roster, cx.now)),
         ),
         Command::Timeline => answers::timeline(draft, cx),
+        Command::Checklist => match draft.incident() {
+            Some(incident) => Reply::Private(narrate::checklist::list(incident, cx.catalog, cx.now)),
+            None => private("There is no incident here."),
+        },
         other => answers::plain(cx, by, other),
     }
 }

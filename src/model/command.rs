@@ -35,6 +35,7 @@ pub enum Command {
     Settle { step: String, happened: bool },
     Note { text: String },
     Timeline,
+    Checklist,
     Whoami,
     Verify { id: String },
 }
@@ -207,6 +208,13 @@ pub const VERBS: &[Verb] = &[
         on_incident: true,
         example: "timeline",
         summary: "list what happened, with times",
+    },
+    Verb {
+        name: "checklist",
+        args: &[],
+        on_incident: true,
+        example: "checklist",
+        summary: "list what is left after the recovery, and who is asked until then",
     },
     Verb {
         name: "verify",

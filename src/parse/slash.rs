@@ -129,6 +129,7 @@ fn build(name: &str, got: Got) -> Result<Command, String> {
         "settle" => Command::Settle { step: take(), happened: take() == "happened" },
         "note" => Command::Note { text: take() },
         "timeline" => Command::Timeline,
+        "checklist" => Command::Checklist,
         "verify" => Command::Verify { id: take() },
         "whoami" => Command::Whoami,
         "help" => {

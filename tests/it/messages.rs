@@ -171,6 +171,18 @@ fn the_card_of_manual_work_and_of_recovery() {
     s.came("start/", Outcome::Ended(Ended::Done { rows: Rows::default() }));
     s.pass("proof/");
     insta::assert_snapshot!("card_recovered", s.card("inc-2"));
+    let list = |s: &mut Story, incident| {
+        let asked = Asked { incident: Some(incident), command: Command::Checklist };
+        let place = Place { channel: "C1".into(), ..Place::default() };
+        match s.go(&Input::Said { by: speaker(BOB), place, said: Ok(asked) }) {
+            Some(Reply::Private(message)) => text(&message),
+            other => panic!("no answer: {other:?}"),
+        }
+    };
+    insta::assert_snapshot!("answer_checklist_recovered", list(&mut s, 2));
+    s.say(ALICE, Command::Declare { title: "cancel".into() });
+    s.0.now = s.0.now.plus(Span::minutes(20));
+    insta::assert_snapshot!("answer_checklist", list(&mut s, 3));
     insta::assert_snapshot!("answer_whoami", s.say(BOB, Command::Whoami));
     insta::assert_snapshot!("answer_help", s.say(BOB, Command::Help { verb: None }));
     insta::assert_snapshot!("answer_help_verb", s.say(BOB, Command::Help { verb: Some("settle".into()) }));

@@ -240,7 +240,7 @@ async fn the_whole_scenario() {
     }
     saas.world.say("alice", "declare S2").await;
     let short = saas.world.say("alice", &format!("run S2 sha={GOOD}")).await;
-    assert!(short.contains("`since` needs a value"), "{short}");
+    assert!(short.contains("needs a value for `since`"), "{short}");
     saas.deploy(GOOD).await;
     let card = saas.approve("dispatches", &["bob"]).await;
     for part in [GOOD, "booking-api", "THROTTLED", "commit that was deployed before"] {

@@ -185,7 +185,7 @@ async fn the_whole_scenario() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let short = saas.world.say("alice", "declare S5").await + &saas.world.say("alice", "run S5").await;
-    assert!(short.contains("`calendar` needs a value"), "{short}");
+    assert!(short.contains("needs a value for `calendar`"), "{short}");
     let calendar = saas.calendar().await;
     saas.world.say("alice", &format!("run S5 calendar={calendar}")).await;
 

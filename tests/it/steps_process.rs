@@ -84,7 +84,7 @@ async fn a_pipeline_runs_as_approved_with_every_exit_checked() {
     fs::write(plain.join("data.txt"), "hunter2-is-a-secret\n".repeat(100)).expect("written");
     world.say("alice", "declare pack").await;
     let refused = world.say("alice", "run pack").await;
-    assert!(refused.contains("`folder` needs a value"), "{refused}");
+    assert!(refused.contains("needs a value for `folder`"), "{refused}");
     world.say("alice", &format!("run pack folder={}", plain.display())).await;
     let card = world.see(|t| t.contains("Or type: /dr approve")).await;
     let text = plain_text(&card);

@@ -2,6 +2,7 @@
 //! each with its snapshot.
 
 pub mod alert;
+pub mod checklist;
 pub mod history;
 pub mod incident;
 pub mod plan;

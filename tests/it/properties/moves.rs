@@ -341,6 +341,7 @@ fn chatter(engine: &Engine, roll: Roll) -> Input {
         18 => Command::Ack { alert: [None, Some("quick"), Some("nonsense")][c % 3].map(str::to_owned) },
         13 if c % 3 == 1 => Command::Retry { step: (b % 2 == 1).then_some(step) },
         13 if c % 3 == 2 => Command::Resume,
+        13 if c % 2 == 0 => Command::Checklist,
         13 => Command::Timeline,
         12 => Command::Note { text: "customers informed".into() },
         14 if c % 5 == 0 => Command::Skip { step, reason: "why not".into() },

@@ -34,6 +34,12 @@ scenarios:
   - { id: S4, title: By hand, tier: 3, runbook: hands }
   - { id: S6, title: Ways, tier: 2, runbook: ways }
   - { id: S5, title: Nothing here, tier: 3, runbook: nothing }
+contacts: [{ role: engineers, reach: the channel of engineering }]
+escalation:
+  - { level: 1, title: Self-service, after: 0s }
+  - { level: 2, title: Engineers, after: 15m, role: engineers }
+  - { level: 3, title: Everybody, after: 9h, role: engineers }
+checklist: [{ task: Write down what happened, owner: engineers, due: 1d }]
 ";
 
 const HEAD: &str = "
