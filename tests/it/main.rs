@@ -23,6 +23,7 @@ mod practice_page;
 mod practice_slack;
 mod properties;
 mod runbook_s8;
+mod saas;
 mod scenario_s1;
 mod schema;
 mod secrets;

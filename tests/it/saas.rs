@@ -1,0 +1,100 @@
+//! A scenario's stage: the booking SaaS's schema in a scratch PostgreSQL, the vendors as strict fakes, a
+//! practice Slack and the running bot with the shipped runbooks. Everything ends with the test.
+
+use std::path::PathBuf;
+
+use drbot::execute::sql::grants;
+use drbot::practice::bot::Wiring;
+use drbot::practice::scratch::{PASSWORD, Scratch};
+use drbot::practice::slack::plain_text;
+
+use crate::support::Folder;
+use crate::vendors::Vendors;
+use crate::world::{World, approval_id};
+
+/// The database with the SaaS's schema.
+pub const SAAS: &str = "saas";
+const SCHEMA: &str = include_str!("saas.sql");
+
+pub struct Saas {
+    pub world: World,
+    pub vendors: Vendors,
+    pub database: Scratch,
+    pub files: Folder,
+}
+
+impl Saas {
+    /// Starts everything with one shipped runbook. `rights` are the grants that its steps need; `change`
+    /// adds targets and parameters.
+    pub async fn start(runbook: &str, rights: &str, change: impl FnOnce(&mut Wiring, &Vendors)) -> Saas {
+        let files = Folder::new();
+        std::fs::create_dir(files.0.join("pg")).expect("a folder for PostgreSQL");
+        let database = Scratch::start(&files.0.join("pg")).await.expect("a scratch PostgreSQL");
+        prepare(&database, rights).await;
+        let commands = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("commands");
+        let folder = files.0.join("commands");
+        std::fs::create_dir(&folder).expect("a folder for runbooks");
+        for name in ["_shared.yaml".to_owned(), format!("{runbook}.yaml")] {
+            std::fs::copy(commands.join(&name), folder.join(&name)).expect("the runbook is there");
+        }
+        let vendors = Vendors::start().await;
+        vendors.with(|b| b.supabase.database = Some(database.port()));
+        let world = World::with(false, |w| {
+            w.runbooks = folder;
+            w.parameters.clear();
+            let url = |role: &str| database.url(role, PASSWORD, SAAS);
+            w.targets.push(("main-db".into(), url("drbot_observer"), url("drbot_operator")));
+            change(w, &vendors);
+        })
+        .await;
+        Saas { world, vendors, database, files }
+    }
+
+    /// Runs statements as superuser, outside the bot.
+    pub async fn sql(&self, sql: &str) {
+        self.database.admin(SAAS, sql).await.expect(sql);
+    }
+
+    /// One value as text, asked by the superuser: the database's own word.
+    pub async fn ask(&self, sql: &'static str) -> String {
+        let mut conn = self.database.connect(&self.database.superuser_url_of(SAAS)).await.expect("a connection");
+        sqlx::query_scalar(sql).fetch_one(&mut conn).await.expect(sql)
+    }
+
+    /// A fingerprint of a table's rows, to prove that they are what they were.
+    pub async fn fingerprint(&self, table: &str) -> String {
+        let sql = format!("select coalesce(md5(string_agg(t::text, '|' order by t::text)), 'empty') from {table} t");
+        let mut conn = self.database.connect(&self.database.superuser_url_of(SAAS)).await.expect("a connection");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut conn).await.expect("a fingerprint")
+    }
+
+    /// Waits until a card satisfies `wanted`; gives its text.
+    pub async fn see(&self, wanted: impl Fn(&str) -> bool) -> String {
+        plain_text(&self.world.see(wanted).await)
+    }
+
+    /// Waits for the approval whose card shows this part, and these people agree one after the other.
+    pub async fn approve(&self, part: &str, people: &[&str]) -> String {
+        let card = self.world.see(|t| t.contains("Or type: /dr approve") && t.contains(part)).await;
+        for person in people {
+            self.world.say(person, &format!("approve {}", approval_id(&card))).await;
+        }
+        plain_text(&card)
+    }
+
+    /// What must hold at the end of every scenario.
+    pub fn finish(&self) {
+        self.vendors.finish();
+        self.world.finish();
+    }
+}
+
+async fn prepare(database: &Scratch, rights: &str) {
+    database.admin("postgres", &format!("CREATE DATABASE {SAAS}")).await.expect("the database");
+    database.admin(SAAS, SCHEMA).await.expect("the schema");
+    database.admin(SAAS, &grants("main-db", SAAS)).await.expect("drbot's roles");
+    let roles = ["drbot_observer", "drbot_operator"];
+    let passwords = roles.map(|role| format!("ALTER ROLE {role} PASSWORD '{PASSWORD}';"));
+    database.admin(SAAS, &passwords.concat()).await.expect("passwords");
+    database.admin(SAAS, rights).await.expect("the rights that the steps need");
+}
