@@ -27,6 +27,9 @@ pub struct Pipeline {
     /// What the first program reads; nothing if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
+    /// Names for the parts of each line of output, which tabs separate; one called `line` if it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
 }
 
 impl std::fmt::Debug for Pipeline {
