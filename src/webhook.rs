@@ -121,6 +121,9 @@ async fn alert(State(doors): State<Arc<Doors>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = match read(body).await {
         Ok(body) => body,
+        Err(answer) if answer.status() == StatusCode::REQUEST_TIMEOUT => {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
         Err(answer) => return answer,
     };
     let now = clock::now();

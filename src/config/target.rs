@@ -40,7 +40,7 @@ pub struct Target {
     /// Programs on this machine: the name that runbooks use, and where it is.
     #[serde(default)]
     pub programs: BTreeMap<String, PathBuf>,
-    /// All that these programs see of the environment.
+    /// All that these programs see of the environment; it is no secret.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Scalar>")]
     pub env: BTreeMap<String, String>,
@@ -125,6 +125,8 @@ impl Target {
     pub(super) fn secrets(&self) -> impl Iterator<Item = String> {
         // A header is often `Bearer KEY`: the key alone must be found as well.
         let words = self.headers.values().filter_map(|v| v.split_once(' ')).map(|(_, key)| key.trim().to_owned());
-        self.headers.values().chain(self.env.values()).cloned().chain(words)
+        // What stands in the file itself is an address or a setting that identities and cards must show.
+        let hidden = self.env.iter().filter(|(name, _)| self.env_files.contains_key(*name)).map(|(_, value)| value);
+        self.headers.values().chain(hidden).cloned().chain(words)
     }
 }

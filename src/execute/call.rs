@@ -22,6 +22,10 @@ pub(super) async fn check(http: &Http, q: &Question, calls: &[HttpCall]) -> Seen
         Err(HttpFault::NotSent { why } | HttpFault::Doubtful { why }) if q.expect.reachable => {
             return Seen::Judged(Ok(false), why);
         }
+        // Somebody took the call and said nothing: where that is the question, it is the verdict.
+        Err(HttpFault::Doubtful { why }) if q.expect.answer.as_ref().is_some_and(|a| a.silence_fails) => {
+            return Seen::Judged(Ok(false), why);
+        }
         Err(fault) => return Seen::Dark(fault.text()),
     };
     let rows = answer.rows(call.rows.as_ref(), q.cap);

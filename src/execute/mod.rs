@@ -23,6 +23,8 @@ use sql::Sql;
 
 /// Between two looks at something that is to come true: gentle to a vendor's rate limit.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The same for what may take longer than a minute: a vendor that allows one call a second counts others too.
+const LONG_PAUSE: Duration = Duration::from_secs(10);
 
 /// Every way to reach the targets of an installation.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ impl Executors {
             return self.sql.check(q).await;
         }
         let until = Instant::now() + q.within.std();
+        let pause = if q.within.std() > Duration::from_secs(60) { LONG_PAUSE } else { PAUSE };
         loop {
             let seen = match &q.deed {
                 Deed::Http(calls) => call::check(&self.http, q, calls).await,
@@ -54,10 +57,10 @@ impl Executors {
                 Deed::Sql(_) => Seen::Dark("a statement is asked of a database".to_owned()),
             };
             let checked = judged(q, seen);
-            if checked.verdict == Verdict::Pass || Instant::now() + PAUSE > until {
+            if checked.verdict == Verdict::Pass || Instant::now() + pause > until {
                 return checked;
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
         }
     }
 

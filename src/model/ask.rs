@@ -31,7 +31,8 @@ pub struct HttpAsk {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Scalar>")]
     pub headers: BTreeMap<String, String>,
-    /// A JSON body; `{name}` inside its texts is filled in.
+    /// A JSON body; `{name}` inside its texts is filled in, and a text that is only `{name:number}` becomes
+    /// that number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<Value>,
     /// A form body; `{name}` is filled in.
@@ -116,7 +117,7 @@ impl<'a> Ask<'a> {
             Ask::Process(run) => texts.extend(run.pipe.iter().flatten().chain(&run.stdin).map(String::as_str)),
         }
         let mut all = Vec::new();
-        for name in texts.into_iter().flat_map(names) {
+        for name in texts.into_iter().flat_map(|t| number(t).map_or_else(|| names(t), |n| vec![n.to_owned()])) {
             if !all.contains(&name) {
                 all.push(name);
             }
@@ -210,10 +211,18 @@ impl ProcessAsk {
     }
 }
 
+/// The name in `{name:number}`.
+fn number(text: &str) -> Option<&str> {
+    text.strip_prefix('{')?.strip_suffix(":number}")
+}
+
 /// JSON with the placeholders inside its texts filled in: a value can never become structure.
 fn filled(json: &Value, values: &Values) -> Value {
     match json {
-        Value::String(text) => Value::String(fill(text, values)),
+        Value::String(text) => match number(text).and_then(|name| values.get(name)) {
+            Some(value) => value.parse::<i64>().map_or_else(|_| Value::String(value.clone()), Value::from),
+            None => Value::String(fill(text, values)),
+        },
         Value::Array(list) => Value::Array(list.iter().map(|v| filled(v, values)).collect()),
         Value::Object(map) => Value::Object(map.iter().map(|(k, v)| (k.clone(), filled(v, values))).collect()),
         other => other.clone(),
@@ -310,6 +319,17 @@ mod tests {
         let body: Value = serde_json::from_str(calls[0].body.as_ref().unwrap()).unwrap();
         assert_eq!(body, serde_json::json!({"name": "../admin?x=1&\"},{", "deep": [{"x": "{id}"}]}));
         assert_eq!(percent(".."), "%2E%2E");
+    }
+
+    #[test]
+    fn a_number_in_a_json_body_is_a_number_or_stays_a_text() {
+        let mut ask = call("/restore");
+        ask.json = Some(serde_json::json!({"at": "{at:number}", "odd": "{odd:number}", "in": "x {at:number}"}));
+        assert_eq!(Ask::Http(&ask).placeholders(), ["at", "odd"]);
+        let given = values(&[("at", "1763805600"), ("odd", "1}, \"x\": {")]);
+        let Deed::Http(calls) = Ask::Http(&ask).deed(&given, &[], Span::seconds(1)).unwrap() else { panic!() };
+        let body: Value = serde_json::from_str(calls[0].body.as_ref().unwrap()).unwrap();
+        assert_eq!(body, serde_json::json!({"at": 1_763_805_600, "odd": "1}, \"x\": {", "in": "x {at:number}"}));
     }
 
     #[test]

@@ -109,6 +109,10 @@ pub struct HttpExpect {
     pub no_verdict: Vec<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_at_most: Option<Span>,
+    /// A call that arrived and got no whole answer in time is a failure, not something that could not be
+    /// checked: for a system whose slowness is the very question.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub silence_fails: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub json: Vec<JsonExpect>,
 }

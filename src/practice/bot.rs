@@ -1,6 +1,7 @@
 //! A real bot process to practise with. Takes the program and what it shall talk to; gives a process
 //! that is started, killed and started again from outside, as an operator or an accident would.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -75,8 +76,12 @@ impl Wiring {
         if !self.parameters.is_empty() {
             y.push_str("  parameters:\n");
         }
+        let mut by_runbook: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (runbook, name, value) in &self.parameters {
-            let _ = writeln!(y, "    {runbook}: {{ {name}: {} }}", quote(value));
+            by_runbook.entry(runbook).or_default().push(format!("{name}: {}", quote(value)));
+        }
+        for (runbook, values) in by_runbook {
+            let _ = writeln!(y, "    {runbook}: {{ {} }}", values.join(", "));
         }
         y + &self.more
     }
@@ -166,6 +171,14 @@ impl Bot {
     pub fn doors(&self) -> Result<(Url, Url)> {
         let base = Url::parse(&format!("http://127.0.0.1:{}/slack/", self.port))?;
         Ok((base.join("commands")?, base.join("interactions")?))
+    }
+
+    /// Where it takes Alertmanager's deliveries.
+    ///
+    /// # Errors
+    /// As `doors`.
+    pub fn alerts(&self) -> Result<Url> {
+        Ok(Url::parse(&format!("http://127.0.0.1:{}/alerts/alertmanager", self.port))?)
     }
 
     /// Everything it logged, over all its lives.

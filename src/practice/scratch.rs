@@ -206,7 +206,9 @@ impl Scratch {
 
     /// The statistics module, if this installation has it.
     fn preload(&self) -> Option<&'static str> {
-        let asked = Command::new(self.bin.join("pg_config")).arg("--pkglibdir").output().ok()?;
+        // The programs may be links to where the whole installation is.
+        let real = self.bin.join("initdb").canonicalize().ok()?;
+        let asked = Command::new(real.with_file_name("pg_config")).arg("--pkglibdir").output().ok()?;
         let folder = String::from_utf8(asked.stdout).ok()?;
         Path::new(folder.trim()).join("pg_stat_statements.so").exists().then_some("pg_stat_statements")
     }

@@ -57,6 +57,15 @@ async function play(page, url, shoot) {
   }
   await recovered(page, url, same);
   await shoot("card-recovered", page, same);
+  await alerted(page, shoot);
+}
+
+async function alerted(page, shoot) {
+  await page.locator("#channels button", { hasText: "alerts" }).click();
+  const card = await see(page, "an alert arrived by itself, already diagnosed", "PostgresSlow", "confirmed", "Database performance degradation");
+  await until("the same card says that it is over", async () => (await card.innerText()).includes("resolved"));
+  claim("one card for the alert", (await page.locator("#messages > li h3", { hasText: "PostgresSlow" }).count()) === 1);
+  await shoot("card-alert", page, card);
 }
 
 async function denied(page, card, shoot) {

@@ -100,6 +100,7 @@ async fn an_answer_is_judged_by_status_time_and_content() {
     let got = http.call("api", &get("/status?x=1")).await.unwrap();
     let part = |pointer: &str| JsonExpect { pointer: pointer.to_owned(), ..JsonExpect::default() };
     let wanted = HttpExpect {
+        silence_fails: false,
         no_verdict: vec![401],
         status: Some(vec![200]),
         latency_at_most: Some(Span::seconds(10)),

@@ -8,9 +8,11 @@ use drbot::practice::bot::Wiring;
 use drbot::practice::scratch::{PASSWORD, Scratch};
 use drbot::practice::slack::plain_text;
 
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
 use crate::support::Folder;
 use crate::vendors::Vendors;
-use crate::world::{World, approval_id};
+use crate::world::{CHANNEL, World, approval_id, user};
 
 /// The database with the SaaS's schema.
 pub const SAAS: &str = "saas";
@@ -65,7 +67,7 @@ impl Saas {
     pub async fn fingerprint(&self, table: &str) -> String {
         let sql = format!("select coalesce(md5(string_agg(t::text, '|' order by t::text)), 'empty') from {table} t");
         let mut conn = self.database.connect(&self.database.superuser_url_of(SAAS)).await.expect("a connection");
-        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut conn).await.expect("a fingerprint")
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut conn).await.expect("a fingerprint")
     }
 
     /// Waits until a card satisfies `wanted`; gives its text.
@@ -82,11 +84,33 @@ impl Saas {
         plain_text(&card)
     }
 
+    /// What the page's statement would leave, asked inside its transaction, which is then rolled back.
+    pub async fn harm(&self, change: &'static str, ask: &'static str) -> String {
+        let mut conn = self.database.connect(&self.database.superuser_url_of(SAAS)).await.expect("a connection");
+        let mut tx = conn.begin().await.expect("a transaction");
+        tx.execute(sqlx::raw_sql(AssertSqlSafe(change))).await.expect(change);
+        let left = sqlx::query_scalar(ask).fetch_one(&mut *tx).await.expect(ask);
+        tx.rollback().await.expect("rolled back");
+        left
+    }
+
+    /// What `/dr show STEP` answers, blocks and all.
+    pub async fn shown(&self, step: &str) -> String {
+        self.world.slack.slash(&user("alice"), CHANNEL, &format!("show {step}")).await.body
+    }
+
     /// What must hold at the end of every scenario.
     pub fn finish(&self) {
         self.vendors.finish();
         self.world.finish();
     }
+}
+
+/// The set-up and the rights that a shipped runbook asks for at its top: exactly what its readers would run.
+pub fn rights(runbook: &str) -> String {
+    let file = crate::support::commands().join(format!("{runbook}.yaml"));
+    let text = std::fs::read_to_string(file).expect("the runbook");
+    text.lines().filter_map(|l| l.strip_prefix("# -- ")).collect::<Vec<_>>().join("\n")
 }
 
 async fn prepare(database: &Scratch, rights: &str) {

@@ -115,9 +115,11 @@ async fn schema_and_loader_agree_about_runbooks() {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();
+        // Each mistake costs a look by both; two files and the one below have every kind of block.
         tried += match name.as_str() {
             "_shared.yaml" => agree::<Shared>(&shared, &name, &text),
-            _ => agree::<Runbook>(&runbook, &name, &text),
+            "database-performance.yaml" | "database-unavailable.yaml" => agree::<Runbook>(&runbook, &name, &text),
+            _ => runbook.takes(&value(&text)).map(|()| 1).unwrap_or_else(|e| panic!("{name}: {e}")),
         };
     }
     assert!(tried > 1_000, "only {tried} mistakes were tried");

@@ -66,8 +66,10 @@ async fn world(name: &str, text: &str) -> (World, Folder) {
     let programs = ["ls", "cat", "gzip", "tee", "wc", "seq"].map(|p| format!("{p}: /usr/bin/{p}")).join(", ");
     let world = World::with(false, |w| {
         w.runbooks = files.0.clone();
+        let secret = files.0.join("note");
+        fs::write(&secret, "hunter2-is-a-secret\n").expect("written");
         w.more_targets
-            .push(format!("tools: {{ programs: {{ {programs} }}, env: {{ NOTE: \"hunter2-is-a-secret\" }} }}"));
+            .push(format!("tools: {{ programs: {{ {programs} }}, env_files: {{ NOTE: {} }} }}", secret.display()));
         w.parameters.clear();
     })
     .await;
@@ -111,6 +113,7 @@ async fn a_gigabyte_of_output_hardly_moves_the_bots_memory() {
     let card = world.see(|t| t.contains("Write a gigabyte (done") || t.contains("Write a gigabyte (not done")).await;
     let moved = peak(pid) - before;
     assert!(plain_text(&card).contains("(done"), "{}", plain_text(&card));
+    crate::support::figures(&format!("1 GB from a program moved the bot's peak memory by {moved} KiB"));
     assert!(moved <= 32 * 1024, "peak memory moved by {moved} KiB: {}", plain_text(&card));
     let size = fs::metadata(world.folder().join("drbot.db.output/inc-1.r1.flood.1.txt")).expect("the output").len();
     assert!((60 << 20..=64 << 20).contains(&size), "{size} bytes kept");

@@ -1,11 +1,15 @@
 //! Vendors as strict fakes behind HTTP, made from what their documents say. Each keeps a record of every
 //! request and objects to any route, key or parameter it does not know; the test fails on an objection.
 
+pub mod functions;
+pub mod github;
+pub mod n8n;
 pub mod stripe;
 pub mod supabase;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -15,6 +19,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use github::GitHub;
+use n8n::N8n;
 use stripe::Stripe;
 use supabase::Supabase;
 
@@ -42,11 +48,15 @@ impl Got {
 pub struct Books {
     pub requests: Vec<Got>,
     pub objections: Vec<String>,
+    pub github: GitHub,
+    pub n8n: N8n,
     pub stripe: Stripe,
     pub supabase: Supabase,
+    /// How long the answer being made is held back.
+    pub delay: Duration,
 }
 
-/// The vendors of one test, on one port: `/data`, `/management`, `/status`.
+/// The vendors of one test, on one port: `/data`, `/edge`, `/github`, `/management`, `/n8n`, `/status`, `/stripe`.
 #[derive(Clone)]
 pub struct Vendors {
     port: u16,
@@ -72,6 +82,15 @@ impl Vendors {
             "{name}: {{ base: \"http://127.0.0.1:{}/{part}/\", allow_private: true, headers: {{ {}: \"{}\" }} }}",
             self.port, header.0, header.1
         )
+    }
+
+    /// A call as somebody makes it by hand: no limit in time, and only the status is looked at.
+    pub async fn by_hand(&self, method: &str, path: &str, header: (&str, &str), body: &str) -> u16 {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let method = method.parse().expect("a method");
+        let call = client.request(method, format!("http://127.0.0.1:{}{path}", self.port)).header(header.0, header.1);
+        let call = call.header("content-type", "application/json").body(body.to_owned());
+        call.send().await.expect("an answer").status().as_u16()
     }
 
     /// Looks at or changes what the vendors know.
@@ -104,17 +123,22 @@ async fn answer(State(vendors): State<Vendors>, request: Request) -> Response {
         headers: parts.headers.iter().map(header).collect(),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    let answered = vendors.with(|books| {
+    let (answered, delay) = vendors.with(|books| {
         books.requests.push(got.clone());
         let answered = match got.path.split('/').nth(1) {
+            Some("edge") => books.supabase.functions.call(&got, &mut books.delay),
+            Some("github") => books.github.answer(&got, &mut books.supabase.functions),
+            Some("n8n") => books.n8n.answer(&got),
             Some("stripe") => books.stripe.answer(&got),
             _ => books.supabase.answer(&got),
         };
         if answered.is_none() {
             books.objections.push(format!("not documented: {}", got.line()));
         }
-        answered
+        (answered, std::mem::take(&mut books.delay))
     });
+    tokio::time::sleep(delay).await;
     let (status, body) = answered.unwrap_or((404, json!({"message": "no such route"})));
-    (StatusCode::from_u16(status).expect("a status"), axum::Json(body)).into_response()
+    let status = StatusCode::from_u16(status).expect("a status");
+    if body.is_null() { status.into_response() } else { (status, axum::Json(body)).into_response() }
 }

@@ -115,6 +115,11 @@ impl World {
         private(&answer.body)
     }
 
+    /// The whole private answer to `/dr show STEP`, as it was sent.
+    pub async fn show(&self, step: &str) -> String {
+        self.slack.slash(&user("alice"), CHANNEL, &format!("show {step}")).await.body
+    }
+
     /// The first message in the channel whose text satisfies `wanted`.
     pub async fn see(&self, wanted: impl Fn(&str) -> bool) -> Message {
         let found = self.slack.wait_message(CHANNEL, |m| wanted(&plain_text(m)), LIMIT).await;

@@ -241,7 +241,12 @@ pub fn next_text(case: &Case, roster: &Roster) -> String {
         RunState::HandedOver { to } => return format!("Runbook `{to}` goes on in its place."),
         _ => {}
     }
-    let Some((step, state)) = run.current() else { return "Checking that everything is healthy again.".into() };
+    let Some((step, state)) = run.current() else {
+        return match &run.state {
+            RunState::Paused(why) => format!("Paused: {why}. /dr next tries again."),
+            _ => "Checking that everything is healthy again.".into(),
+        };
+    };
     match (state.phase, &run.state) {
         (Phase::Unknown, _) => unknown_text(step, state, roster),
         (_, RunState::Paused(why)) => format!("Paused: {why}. /dr next tries again."),

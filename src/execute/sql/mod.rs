@@ -195,6 +195,10 @@ fn said(deed: &Deed) -> Result<&Statement, Fault> {
 pub(super) fn figure(q: &Question, rows: &Rows) -> String {
     let mut values = q.values.clone();
     values.extend(rows.first());
+    // An empty list has names and no values: people read `none`, not a placeholder.
+    for name in &rows.columns {
+        values.entry(name.clone()).or_insert_with(|| "none".to_owned());
+    }
     for name in &q.sensitive {
         values.entry(name.clone()).and_modify(|v| "(hidden)".clone_into(v));
     }

@@ -87,6 +87,11 @@ impl Breaks {
         Ok(())
     }
 
+    /// Whether monitoring would find the database slow.
+    pub(super) fn slow(&self) -> bool {
+        !self.long.is_empty() || self.jam.is_some()
+    }
+
     /// How every trouble stands. Sessions that ended otherwise, by drbot for instance, are let go.
     pub(super) fn shown(&mut self, seen: &Seen) -> Value {
         if seen.up() {

@@ -5,6 +5,7 @@
 mod breaks;
 mod life;
 mod look;
+mod monitor;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -24,9 +25,15 @@ use super::page::{self, Page};
 use super::story::stage::Stage;
 use super::story::{Cast, Order, log};
 use breaks::Breaks;
+use monitor::Monitor;
 
 /// The people and channels of the demonstration. Nobody wants to wait five minutes.
-pub const CAST: Cast = Cast { people: page::PEOPLE, more_channels: &[("C02GEN", "general")], longer_than: "3s" };
+pub const CAST: Cast = Cast {
+    people: page::PEOPLE,
+    more_channels: &[("C02GEN", "general"), monitor::CHANNEL],
+    longer_than: "3s",
+    config: monitor::config,
+};
 const EVERY: Duration = Duration::from_secs(1);
 /// The role that changes things for drbot.
 const OPERATOR: &str = "drbot_operator";
@@ -35,6 +42,7 @@ const OPERATOR: &str = "drbot_operator";
 struct Demo {
     breaks: Mutex<Breaks>,
     stage: Stage,
+    monitor: Mutex<Monitor>,
     panel: watch::Sender<Value>,
 }
 
@@ -56,7 +64,8 @@ pub async fn play(order: &Order, port: u16, say: fn(&str)) -> Result<()> {
     if order.keep {
         say(&format!("Everything is kept in {}", stage.folder.path.display()));
     }
-    let demo = Arc::new(Demo { breaks: Mutex::default(), stage, panel });
+    let monitor = Mutex::new(Monitor::new(stage.bot.alerts()?)?);
+    let demo = Arc::new(Demo { breaks: Mutex::default(), stage, monitor, panel });
     // Ends with this function, before the demonstration does.
     let mut background = JoinSet::new();
     background.spawn(watch(Arc::clone(&demo)));
@@ -90,10 +99,16 @@ impl Demo {
         // Nothing may begin between the look and what is concluded from it.
         let mut breaks = self.breaks.lock().await;
         let seen = look::database(&self.stage.database, conn).await;
+        let fires = seen.up().then(|| breaks.slow());
         let breaks = breaks.shown(&seen);
         let value = json!({
             "breaks": breaks, "database": seen.shown(), "longerThan": CAST.longer_than, "runbookSays": "5m",
         });
+        if let Some(fires) = fires
+            && let Err(e) = self.monitor.lock().await.tell(fires).await
+        {
+            tracing::warn!(error = %e, "the alert was not delivered");
+        }
         self.panel.send_if_modified(|old| {
             let new = *old != value;
             if new {

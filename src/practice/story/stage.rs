@@ -36,6 +36,8 @@ pub struct Cast {
     pub more_channels: &'static [(&'static str, &'static str)],
     /// How old a statement must be to count as long.
     pub longer_than: &'static str,
+    /// More lines of the bot's configuration.
+    pub config: fn() -> String,
 }
 
 /// The cast of the story.
@@ -43,6 +45,7 @@ pub const STORY: Cast = Cast {
     people: [("Alice", &["responder"]), ("Bob", &["responder", "dba"]), ("Carol", &["responder"])],
     more_channels: &[],
     longer_than: LONGER_THAN,
+    config: String::new,
 };
 
 /// A folder that is removed with its owner, unless it is to be kept.
@@ -106,7 +109,7 @@ fn wiring(slack: &Practice, setup: Setup, database: &Scratch, order: &Order, fol
         runbooks: order.runbooks.canonicalize().with_context(|| format!("no folder {}", order.runbooks.display()))?,
         parameters: vec![("database-performance".into(), "longer_than".into(), order.cast.longer_than.into())],
         more_targets: Vec::new(),
-        more: String::new(),
+        more: (order.cast.config)(),
     })
 }
 

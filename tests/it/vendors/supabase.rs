@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::functions::Functions;
 use super::{Answer, Got};
 
 pub const ANON: &str = "sb_publishable_practice_key";
 pub const REF: &str = "abcdefghijklmnopqrst";
+pub const SECRET: &str = "sb_secret_practice_admin_key";
 pub const TOKEN: &str = "sbp_practice_management_token";
 
 /// What Supabase knows.
@@ -26,6 +28,14 @@ pub struct Supabase {
     pub restarts: u32,
     /// A status the data API answers instead of its own.
     pub data_fault: Option<u16>,
+    /// Project ref to its restore points and their state.
+    pub restore_points: BTreeMap<String, BTreeMap<String, String>>,
+    /// User id to the last `ban_duration` that was set.
+    pub bans: BTreeMap<String, String>,
+    /// A status that every change of the Management and Auth APIs answers instead of its own.
+    pub change_fault: Option<u16>,
+    /// The edge functions of every project.
+    pub functions: Functions,
 }
 
 impl Supabase {
@@ -35,6 +45,7 @@ impl Supabase {
             ("GET", ["data", "rest", "v1", table]) => self.table(got, table),
             ("GET", ["data", "rest", "v1"]) => Some((401, json!({"message": "the root needs the secret key"}))),
             ("GET", ["status", "api", "v2", "components.json"]) => Some((200, self.component_list())),
+            ("PUT", ["auth", "auth", "v1", "admin", "users", id]) => self.ban(got, id),
             (_, ["management", "v1", "projects", project, rest @ ..]) => self.management(got, project, rest),
             _ => None,
         }
@@ -65,6 +76,25 @@ impl Supabase {
                 json!({"code": "PGRST000", "details": "connection to server at \"127.0.0.1\", port 5432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n", "hint": null, "message": "Database connection error. Retrying the connection."}),
             )),
         }
+    }
+
+    /// The Auth admin API; a ban is a Go duration, and `none` lifts it.
+    fn ban(&mut self, got: &Got, id: &str) -> Answer {
+        if got.headers.get("apikey").map(String::as_str) != Some(SECRET) {
+            return Some((401, json!({"message": "Invalid API key"})));
+        }
+        let body: Value = serde_json::from_str(&got.body).ok()?;
+        let json_type = got.headers.get("content-type").map(String::as_str) == Some("application/json");
+        let duration = body.get("ban_duration")?.as_str()?;
+        let known = duration == "none" || duration.strip_suffix('h').is_some_and(|h| h.parse::<u32>().is_ok());
+        if !json_type || !known || body.as_object()?.len() != 1 || !got.query.is_empty() {
+            return None;
+        }
+        if let Some(status) = self.change_fault {
+            return Some((status, json!({"msg": "It went wrong on our side"})));
+        }
+        self.bans.insert(id.to_owned(), duration.to_owned());
+        Some((200, json!({"id": id, "aud": "authenticated"})))
     }
 
     fn component_list(&self) -> Value {
@@ -105,6 +135,59 @@ impl Supabase {
                 Some((200, Value::Array(services.collect())))
             }
             ("GET", ["health"]) => Some((400, json!({"message": "services is required"}))),
+            ("GET", ["database", "backups"]) if got.query.is_empty() => Some((
+                200,
+                json!({"region": "eu-central-1", "walg_enabled": true, "pitr_enabled": true, "backups": [],
+                    "physical_backup_data": {"earliest_physical_backup_date_unix": 1_760_000_000, "latest_physical_backup_date_unix": 1_763_000_000}}),
+            )),
+            ("GET", ["database", "backups", "restore-point"]) => Some(self.last_restore_point(project)),
+            ("POST", ["database", "backups", what]) => self.back_up(got, project, what),
+            ("GET", ["functions"]) if got.query.is_empty() => Some((200, self.functions.list())),
+            ("GET", ["analytics", "endpoints", "functions.combined-stats"]) => self.functions.stats(got),
+            ("GET", ["analytics", "endpoints", "logs"]) => self.functions.logs(got),
+            _ => None,
+        }
+    }
+
+    /// The newest by name; the documents do not say what is answered when there are several.
+    fn last_restore_point(&self, project: &str) -> (u16, Value) {
+        match self.restore_points.get(project).and_then(|points| points.last_key_value()) {
+            Some((name, status)) => (200, json!({"name": name, "status": status})),
+            None => (404, json!({"message": "No restore point"})),
+        }
+    }
+
+    /// Restore points, and the two ways back. Both return at once and take the project down.
+    fn back_up(&mut self, got: &Got, project: &str, what: &str) -> Answer {
+        let body: Value = serde_json::from_str(&got.body).ok()?;
+        let json_type = got.headers.get("content-type").map(String::as_str) == Some("application/json");
+        let fields = body.as_object()?;
+        if !json_type || fields.len() != 1 || !got.query.is_empty() {
+            return None;
+        }
+        if let Some(status) = self.change_fault {
+            return Some((status, json!({"message": "It went wrong on our side"})));
+        }
+        let points = self.restore_points.entry(project.to_owned()).or_default();
+        match what {
+            "restore-point" => {
+                let name = fields.get("name")?.as_str()?;
+                if name.len() > 20 || points.contains_key(name) {
+                    return Some((400, json!({"message": "name is too long or taken"})));
+                }
+                points.insert(name.to_owned(), "AVAILABLE".to_owned());
+                Some((201, json!({"name": name, "status": "PENDING"})))
+            }
+            "undo" => {
+                let known = points.contains_key(fields.get("name")?.as_str()?);
+                known.then(|| self.projects.insert(project.to_owned(), "RESTORING".to_owned()));
+                Some(if known { (201, json!({})) } else { (404, json!({"message": "No such restore point"})) })
+            }
+            "restore-pitr" => {
+                fields.get("recovery_time_target_unix")?.as_u64()?;
+                self.projects.insert(project.to_owned(), "RESTORING".to_owned());
+                Some((201, json!({})))
+            }
             _ => None,
         }
     }

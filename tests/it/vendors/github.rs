@@ -1,0 +1,43 @@
+//! GitHub: the one workflow that deploys functions. Facts from the vendor's documents; the workflow takes
+//! a while, and what it deploys is the commit it was given.
+
+use serde_json::{Value, json};
+
+use super::functions::Functions;
+use super::{Answer, Got};
+
+pub const TOKEN: &str = "ghs_practice_installation_token";
+pub const WORKFLOW: &str = "/github/repos/booking/saas/actions/workflows/deploy-functions.yml/dispatches";
+
+/// What GitHub knows.
+#[derive(Default)]
+pub struct GitHub {
+    /// A status that a dispatch answers instead of its own.
+    pub fault: Option<u16>,
+}
+
+impl GitHub {
+    pub fn answer(&mut self, got: &Got, functions: &mut Functions) -> Answer {
+        if got.headers.get("authorization").map(String::as_str) != Some(&format!("Bearer {TOKEN}")) {
+            return Some((401, json!({"message": "Bad credentials"})));
+        }
+        if got.method != "POST" || got.path != WORKFLOW || !got.query.is_empty() {
+            return None;
+        }
+        if let Some(status) = self.fault {
+            return Some((status, json!({"message": "Resource not accessible by integration"})));
+        }
+        let body: Value = serde_json::from_str(&got.body).ok()?;
+        let keys = |v: &Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
+        if keys(&body)? != ["inputs", "ref"] || keys(&body["inputs"])? != ["function", "sha"] {
+            return Some((422, json!({"message": "Unexpected inputs provided"})));
+        }
+        // A commit is no ref that a workflow can be run from: only branches and tags are.
+        if body["ref"] != "main" {
+            return Some((422, json!({"message": "No ref found"})));
+        }
+        let sha = body["inputs"]["sha"].as_str()?.to_owned();
+        functions.all.get_mut(body["inputs"]["function"].as_str()?)?.coming = Some((sha, 1));
+        Some((204, Value::Null))
+    }
+}
