@@ -350,7 +350,8 @@ mod tests {
 
     #[test]
     fn words_are_words_whatever_they_hold() {
-        let run = ProcessAsk { pipe: vec![vec!["gpg".into(), "-o".into(), "{file}".into()]], stdin: None, columns: vec![] };
+        let run =
+            ProcessAsk { pipe: vec![vec!["gpg".into(), "-o".into(), "{file}".into()]], stdin: None, columns: vec![] };
         let deed = Ask::Process(&run).deed(&values(&[("file", "a b; rm -rf /")]), &[], Span::seconds(1)).unwrap();
         assert_eq!(deed.text(100), "gpg -o \"a b; rm -rf /\"");
         let Deed::Process(pipeline) = deed else { panic!() };

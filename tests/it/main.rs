@@ -29,6 +29,7 @@ mod scenario_s2;
 mod scenario_s4;
 mod scenario_s5;
 mod scenario_s7;
+mod scenario_s9;
 mod schema;
 mod secrets;
 mod status;
