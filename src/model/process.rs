@@ -145,7 +145,7 @@ mod tests {
     fn debug_shows_no_values() {
         let env = vec![("TOKEN".to_owned(), "hunter2".to_owned())];
         let stdin = Some("hunter3".to_owned());
-        let shown = format!("{:?}", Pipeline { programs: vec![], timeout: Span(1), env, stdin });
+        let shown = format!("{:?}", Pipeline { programs: vec![], timeout: Span(1), env, stdin, columns: vec![] });
         assert!(shown.contains("TOKEN") && !shown.contains("hunter"), "{shown}");
     }
 
