@@ -115,7 +115,7 @@ fn run(program: &str, args: &[&str]) {
 
 impl Loss {
     /// Backs the SaaS up as the backup job does, `hours` ago; `spoil` changes the encrypted file.
-    async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
+    async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut [u8])) {
         let at = |name: &str| self.store.0.join(name).display().to_string();
         let from = self.saas.database.url("restorer", PASSWORD, SAAS);
         run("pg_dump", &["--exclude-schema=drbot", "--exclude-schema=drbot_recovery", "--file", &at("plain"), &from]);
@@ -169,7 +169,7 @@ impl Loss {
     }
 }
 
-fn flip(bytes: &mut Vec<u8>) {
+fn flip(bytes: &mut [u8]) {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
 }
