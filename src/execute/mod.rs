@@ -142,6 +142,8 @@ impl Executors {
     pub async fn probe(&self, p: &Probe) -> Outcome {
         let question = match &p.question {
             Some(q) if !p.ledger && !matches!(q.deed, Deed::Sql(_)) => q,
+            // The effect of programs may show in a database.
+            Some(q) if !p.ledger => return self.sql.probe(&Probe { target: q.target.clone(), ..p.clone() }).await,
             _ => return self.sql.probe(p).await,
         };
         let checked = self.check(question).await;

@@ -19,6 +19,8 @@ use crate::model::time::Span;
 
 /// Between asking programs to end and ending them.
 const GRACE: Span = Span::seconds(3);
+/// Most characters of the line with which a failed program ended.
+const SAID: usize = 160;
 /// Lines of output that a step keeps as rows; all of it is in the file.
 const LINES: usize = 60;
 
@@ -81,7 +83,7 @@ impl Programs {
                 let mut q = q.clone();
                 q.values.insert("exit".into(), codes(&ran));
                 q.values.insert("line".into(), ran.head.lines().next().unwrap_or_default().to_owned());
-                let rows = lines(&ran);
+                let rows = lines(&ran, &pipeline.columns);
                 let shown = figure(&q, &rows);
                 Seen::Judged(holds(&q.expect, &ran, &rows), shown)
             }
@@ -90,7 +92,7 @@ impl Programs {
 
     pub(super) async fn rows(&self, q: &Question, pipeline: &Pipeline) -> Result<Rows, String> {
         let ran = self.read(&q.target, &q.id, pipeline).await?;
-        if ran.good() { Ok(lines(&ran)) } else { Err(ran.why()) }
+        if ran.good() { Ok(lines(&ran, &pipeline.columns)) } else { Err(format!("{}{}", ran.why(), last(&ran))) }
     }
 
     /// Runs something that only reads, under a name of its own.
@@ -123,10 +125,13 @@ impl Programs {
                 doubt(job, format!("not done within {}; it was ended{}", pipeline.timeout.human(), kept(&ran)))
             }
             ProcessEnd::Exited(ran) => {
-                let rows = lines(&ran);
+                let rows = lines(&ran, &pipeline.columns);
                 match holds(&job.expect, &ran, &rows) {
                     Ok(true) => Ended::Done { rows: with_note(rows, &ran) },
-                    Ok(false) if !ran.good() => doubt(job, format!("{}{}", ran.why(), kept(&ran))),
+                    Ok(false) if !ran.good() => {
+                        let last = if job.sensitive.is_empty() { last(&ran) } else { String::new() };
+                        doubt(job, format!("{}{last}{}", ran.why(), kept(&ran)))
+                    }
                     Ok(false) => doubt(job, format!("its output is not as expected{}", kept(&ran))),
                     Err(why) => doubt(job, format!("{why}{}", kept(&ran))),
                 }
@@ -172,17 +177,35 @@ fn codes(ran: &Ran) -> String {
     ran.exits.iter().map(code).collect::<Vec<_>>().join(", ")
 }
 
-/// The first lines of the output as rows.
-fn lines(ran: &Ran) -> Rows {
-    let rows: Vec<_> = ran.head.lines().take(LINES).map(|l| vec![Some(l.to_owned())]).collect();
+/// The first lines of the output as rows. What a line lacks is NULL; what it has too much stays in its last part.
+fn lines(ran: &Ran, columns: &[String]) -> Rows {
+    let names = if columns.is_empty() { vec!["line".to_owned()] } else { columns.to_vec() };
+    let parts = |line: &str| match names.len() {
+        1 => vec![Some(line.to_owned())],
+        n => {
+            let mut cells: Vec<_> = line.splitn(n, '\t').map(|part| Some(part.to_owned())).collect();
+            cells.resize(n, None);
+            cells
+        }
+    };
+    let rows: Vec<_> = ran.head.lines().take(LINES).map(parts).collect();
     let beyond = ran.lines.saturating_sub(rows.len() as u64);
-    Rows { columns: vec!["line".to_owned()], rows, beyond }
+    Rows { columns: names, rows, beyond }
+}
+
+/// The last line written: programs say there why they ended.
+fn last(ran: &Ran) -> String {
+    let line = ran.last().lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
+    let cut: String = line.trim().chars().take(SAID).collect();
+    if cut.is_empty() { cut } else { format!(" ({cut})") }
 }
 
 fn with_note(mut rows: Rows, ran: &Ran) -> Rows {
     if ran.bytes > 0 {
         let note = kept(ran).trim_start_matches("; ").to_owned();
-        rows.rows.push(vec![Some(format!("({note})"))]);
+        let mut cells = vec![Some(format!("({note})"))];
+        cells.resize(rows.columns.len(), None);
+        rows.rows.push(cells);
     }
     rows
 }

@@ -65,6 +65,9 @@ pub struct ProcessAsk {
     /// What the first program reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
+    /// Names for the parts of each line of its output, which tabs separate; without it there is one, `line`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
 }
 
 /// What is asked, whichever way.
@@ -234,6 +237,7 @@ impl ProcessAsk {
             timeout,
             env: Vec::new(),
             stdin: self.stdin.as_ref().map(|s| fill(s, values)),
+            columns: self.columns.clone(),
         }
     }
 }
@@ -381,7 +385,8 @@ mod tests {
 
     #[test]
     fn words_are_words_whatever_they_hold() {
-        let run = ProcessAsk { pipe: vec![vec!["gpg".into(), "-o".into(), "{file}".into()]], stdin: None };
+        let run =
+            ProcessAsk { pipe: vec![vec!["gpg".into(), "-o".into(), "{file}".into()]], stdin: None, columns: vec![] };
         let deed = Ask::Process(&run).deed(&values(&[("file", "a b; rm -rf /")]), &[], Span::seconds(1)).unwrap();
         assert_eq!(deed.text(100), "gpg -o \"a b; rm -rf /\"");
         let Deed::Process(pipeline) = deed else { panic!() };

@@ -27,6 +27,9 @@ pub struct Pipeline {
     /// What the first program reads; nothing if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
+    /// Names for the parts of each line of output, which tabs separate; one called `line` if it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -142,7 +145,7 @@ mod tests {
     fn debug_shows_no_values() {
         let env = vec![("TOKEN".to_owned(), "hunter2".to_owned())];
         let stdin = Some("hunter3".to_owned());
-        let shown = format!("{:?}", Pipeline { programs: vec![], timeout: Span(1), env, stdin });
+        let shown = format!("{:?}", Pipeline { programs: vec![], timeout: Span(1), env, stdin, columns: vec![] });
         assert!(shown.contains("TOKEN") && !shown.contains("hunter"), "{shown}");
     }
 

@@ -39,6 +39,8 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
         ("stripe-authorization", "Bearer rk_live_0123456789\n"),
         ("app-secret-key", "sb_secret_0123456789\n"),
         ("supabase-token", "Bearer sbp_0123456789\n"),
+        ("recovery-db-observer", "postgres://drbot_observer:a@recovery.example/postgres\n"),
+        ("backup-store", "Bearer store_0123456789\n"),
         ("supabase-secret-key", "sb_secret_0123456789\n"),
         ("github-token", "Bearer ghs_0123456789\n"),
         ("n8n-key", "n8n_0123456789\n"),

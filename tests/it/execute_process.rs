@@ -19,7 +19,7 @@ fn program(path: &str, args: &[&str]) -> Program {
 
 fn pipeline(programs: &[(&str, &[&str])]) -> Pipeline {
     let programs = programs.iter().map(|(path, args)| program(path, args)).collect();
-    Pipeline { programs, timeout: Span::seconds(120), env: vec![], stdin: None }
+    Pipeline { programs, timeout: Span::seconds(120), env: vec![], stdin: None, columns: vec![] }
 }
 
 fn python(script: &str) -> Pipeline {

@@ -21,7 +21,13 @@ fn pipeline(programs: &[(&str, &[&str])]) -> Pipeline {
         path: (*path).to_owned(),
         args: args.iter().map(|a| (*a).to_owned()).collect(),
     };
-    Pipeline { programs: programs.iter().map(one).collect(), timeout: Span::minutes(4), env: vec![], stdin: None }
+    Pipeline {
+        programs: programs.iter().map(one).collect(),
+        timeout: Span::minutes(4),
+        env: vec![],
+        stdin: None,
+        columns: vec![],
+    }
 }
 
 async fn ran(execution: &str, pipeline: &Pipeline, folder: &Folder) -> Ran {

@@ -55,12 +55,16 @@ pub struct Books {
     pub n8n: N8n,
     pub stripe: Stripe,
     pub supabase: Supabase,
+    /// The manifest of the off-site backup store.
+    pub manifest: Value,
     /// How long the answer being made is held back.
     pub delay: Duration,
 }
 
 /// The vendors of one test, on one port: `/app`, `/data`, `/edge`, `/github`, `/management`, `/n8n`, `/status`,
 /// `/stripe`.
+/// The vendors of one test, on one port: `/data`, `/edge`, `/github`, `/management`, `/n8n`, `/status`,
+/// `/store`, `/stripe`.
 #[derive(Clone)]
 pub struct Vendors {
     port: u16,
@@ -134,6 +138,7 @@ async fn answer(State(vendors): State<Vendors>, request: Request) -> Response {
             Some("edge") => books.supabase.functions.call(&got, &mut books.delay),
             Some("github") => books.github.answer(&got, &mut books.supabase.functions),
             Some("n8n") => books.n8n.answer(&got),
+            Some("store") if got.line() == "GET /store/manifest.json" => Some((200, books.manifest.clone())),
             Some("stripe") => books.stripe.answer(&got),
             _ => books.supabase.answer(&got),
         };

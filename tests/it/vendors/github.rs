@@ -9,9 +9,14 @@ use super::{Answer, Got};
 pub const TOKEN: &str = "ghs_practice_installation_token";
 pub const WORKFLOW: &str = "/github/repos/booking/saas/actions/workflows/deploy-functions.yml/dispatches";
 
+/// The one that deploys the application for a project.
+pub const DEPLOY: &str = "/github/repos/booking/saas/actions/workflows/deploy.yml/dispatches";
+
 /// What GitHub knows.
 #[derive(Default)]
 pub struct GitHub {
+    /// Project and commit of each deployment of the application.
+    pub deployed: Vec<(String, String)>,
     /// A status that a dispatch answers instead of its own.
     pub fault: Option<u16>,
 }
@@ -21,7 +26,7 @@ impl GitHub {
         if got.headers.get("authorization").map(String::as_str) != Some(&format!("Bearer {TOKEN}")) {
             return Some((401, json!({"message": "Bad credentials"})));
         }
-        if got.method != "POST" || got.path != WORKFLOW || !got.query.is_empty() {
+        if got.method != "POST" || ![WORKFLOW, DEPLOY].contains(&got.path.as_str()) || !got.query.is_empty() {
             return None;
         }
         if let Some(status) = self.fault {
@@ -29,7 +34,8 @@ impl GitHub {
         }
         let body: Value = serde_json::from_str(&got.body).ok()?;
         let keys = |v: &Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
-        if keys(&body)? != ["inputs", "ref"] || keys(&body["inputs"])? != ["function", "sha"] {
+        let inputs = if got.path == DEPLOY { ["project", "sha"] } else { ["function", "sha"] };
+        if keys(&body)? != ["inputs", "ref"] || keys(&body["inputs"])? != inputs {
             return Some((422, json!({"message": "Unexpected inputs provided"})));
         }
         // A commit is no ref that a workflow can be run from: only branches and tags are.
@@ -37,6 +43,10 @@ impl GitHub {
             return Some((422, json!({"message": "No ref found"})));
         }
         let sha = body["inputs"]["sha"].as_str()?.to_owned();
+        if got.path == DEPLOY {
+            self.deployed.push((body["inputs"]["project"].as_str()?.to_owned(), sha));
+            return Some((204, Value::Null));
+        }
         functions.all.get_mut(body["inputs"]["function"].as_str()?)?.coming = Some((sha, 1));
         Some((204, Value::Null))
     }

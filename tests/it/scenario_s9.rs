@@ -1,0 +1,287 @@
+//! Total data loss through the running bot: a real dump, encrypted by gpg, is fetched from a store, judged at
+//! every stage and loaded into an empty and tagged database; what is not sound leaves that database as it was.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use drbot::execute::sql::grants;
+use drbot::practice::scratch::PASSWORD;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use sqlx::Connection;
+
+use crate::saas::{SAAS, Saas, rights};
+use crate::support::Folder;
+use crate::vendors::supabase::{REF, TOKEN};
+
+const RUNBOOK: &str = "total-data-loss";
+const RECOVERY: &str = "recovery";
+/// The recovery project's ref, as its tag says.
+const NEW: &str = "zyxwvutsrqponmlkjihg";
+const PASSPHRASE: &str = "a-passphrase-for-backups";
+const PROGRAMS: [&str; 16] = [
+    "awk",
+    "curl",
+    "cut",
+    "diff",
+    "find",
+    "gpg",
+    "grep",
+    "gzip",
+    "jq",
+    "paste",
+    "psql",
+    "rm",
+    "sha256sum",
+    "sort",
+    "tee",
+    "wc",
+];
+const CATALOG: &str =
+    "select coalesce(md5(string_agg(c.oid || ' ' || c.relname || ' ' || c.relkind::text, '|' order by c.oid)), 'empty')
+  from pg_class c where c.relnamespace = 'public'::regnamespace";
+const COUNTED: [&str; 16] = [
+    "users",
+    "user_roles",
+    "user_sessions",
+    "user_security_settings",
+    "calendars",
+    "calendar_settings",
+    "bookings",
+    "booking_payments",
+    "payment_settings",
+    "business_stripe_accounts",
+    "webhook_events",
+    "whatsapp_conversations",
+    "whatsapp_messages",
+    "login_history",
+    "security_events_log",
+    "audit_trail",
+];
+
+/// The bot, the recovery database, and the store's and the restore's folders.
+struct Loss {
+    saas: Saas,
+    store: Folder,
+    work: Folder,
+    _gpg: Folder,
+}
+
+async fn stage() -> Loss {
+    let (store, work, home) = (Folder::new(), Folder::new(), Folder::new());
+    fs::write(home.0.join("pass"), PASSPHRASE).expect("written");
+    fs::write(home.0.join("curl"), "").expect("written");
+    let saas = Saas::start(RUNBOOK, "", |w, vendors| {
+        let url = |url: &str| url.replace(&format!("/{SAAS}?"), &format!("/{RECOVERY}?"));
+        let main = w.targets[0].clone();
+        w.targets.push(("recovery-db".into(), url(&main.1), url(&main.2)));
+        w.more_targets.push(vendors.target("supabase", "management", ("Authorization", &format!("Bearer {TOKEN}"))));
+        w.more_targets.push(vendors.target("github", "github", ("Authorization", &format!("Bearer {}", crate::vendors::github::TOKEN))));
+        w.more_targets.push(vendors.target("backup-store", "store", ("Authorization", "Bearer store")));
+        let programs = PROGRAMS.map(|p| format!("{p}: /usr/bin/{p}")).join(", ");
+        let at = home.0.display();
+        w.more_targets.push(format!(
+            "restore-tools: {{ programs: {{ {programs} }}, env: {{ GNUPGHOME: \"{at}\", PGSERVICEFILE: \"{at}/service\" }} }}"
+        ));
+        let values = [
+            ("project", REF.to_owned()),
+            ("store", format!("file://{}", store.0.display())),
+            ("store_config", format!("{at}/curl")),
+            ("passphrase_file", format!("{at}/pass")),
+            ("folder", work.0.display().to_string()),
+            ("owner", "booking".to_owned()),
+            ("repository", "saas".to_owned()),
+        ];
+        w.parameters.extend(values.map(|(name, value)| (RUNBOOK.into(), name.into(), value)));
+    })
+    .await;
+    let port = saas.database.port();
+    let login = format!("host=127.0.0.1\nport={port}\nuser=restorer\npassword={PASSWORD}\ndbname={RECOVERY}");
+    fs::write(home.0.join("service"), format!("[recovery]\n{login}\n")).expect("written");
+    saas.sql(&format!("CREATE DATABASE {RECOVERY}")).await;
+    saas.sql(&format!("CREATE ROLE restorer LOGIN SUPERUSER PASSWORD '{PASSWORD}'")).await;
+    let tag = rights(RUNBOOK).replace("REF OF THE RECOVERY PROJECT", NEW);
+    for sql in [grants("recovery-db", RECOVERY), tag] {
+        saas.database.admin(RECOVERY, &sql).await.expect("the recovery database");
+    }
+    Loss { saas, store, work, _gpg: home }
+}
+
+fn run(program: &str, args: &[&str]) {
+    let out = Command::new(program).args(args).output().expect(program);
+    assert!(out.status.success(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+impl Loss {
+    /// Backs the SaaS up as the backup job does, `hours` ago; `spoil` changes the encrypted file.
+    async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
+        let at = |name: &str| self.store.0.join(name).display().to_string();
+        let from = self.saas.database.url("restorer", PASSWORD, SAAS);
+        run("pg_dump", &["--exclude-schema=drbot", "--exclude-schema=drbot_recovery", "--file", &at("plain"), &from]);
+        run("gzip", &["--force", &at("plain")]);
+        let home = self._gpg.0.display().to_string();
+        let key = ["--pinentry-mode", "loopback", "--passphrase", passphrase, "--symmetric", "--yes"];
+        let files = ["--output".to_owned(), at("b.gpg"), at("plain.gz")];
+        let all: Vec<&str> =
+            ["--homedir", &home, "--batch"].into_iter().chain(key).chain(files.iter().map(String::as_str)).collect();
+        run("gpg", &all);
+        fs::remove_file(at("plain.gz")).expect("removed");
+        let mut bytes = fs::read(at("b.gpg")).expect("encrypted");
+        spoil(&mut bytes);
+        fs::write(at("b.gpg"), &bytes).expect("written");
+        let mut counts = serde_json::Map::new();
+        let mut conn = self.saas.database.connect(&self.saas.database.superuser_url_of(SAAS)).await.expect("a session");
+        for table in COUNTED {
+            let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+            let n: i64 = sqlx::query_scalar(sql).fetch_one(&mut conn).await.expect(table);
+            counts.insert(table.to_owned(), n.into());
+        }
+        conn.close().await.expect("closed");
+        counts.insert("granted_anon".into(), 0.into());
+        counts.insert("granted_authenticated".into(), 0.into());
+        let taken = jiff::Timestamp::from_second(drbot::clock::now().0 / 1000 - hours * 3600).expect("a time");
+        let sha: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let list = json!([{"key": "b.gpg", "sha256": sha, "bytes": bytes.len(), "taken_at": taken.to_string(), "counts": counts}]);
+        fs::write(at("manifest.json"), list.to_string()).expect("written");
+        self.saas.vendors.with(|b| b.manifest = list);
+    }
+
+    async fn catalog(&self) -> String {
+        let url = self.saas.database.superuser_url_of(RECOVERY);
+        let mut conn = self.saas.database.connect(&url).await.expect("a session");
+        sqlx::query_scalar(CATALOG).fetch_one(&mut conn).await.expect("the catalog")
+    }
+
+    async fn fingerprint(&self, table: &str) -> String {
+        let sql = format!("select coalesce(md5(string_agg(t::text, '|' order by t::text)), 'empty') from {table} t");
+        let url = self.saas.database.superuser_url_of(RECOVERY);
+        let mut conn = self.saas.database.connect(&url).await.expect("a session");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut conn).await.expect(table)
+    }
+
+    async fn begin(&self) {
+        self.saas.world.say("alice", "declare S9").await;
+        let said = self.saas.world.say("alice", &format!("run S9 confirm_project={NEW} sha=0123abc")).await;
+        assert!(said.starts_with("Started"), "{said}");
+        self.saas.see(|t| t.contains("Or type: /dr done team")).await;
+        let said = self.saas.world.say("bob", "done team alice leads").await;
+        assert!(said.contains("is done"), "{said}");
+    }
+
+    /// No plaintext of the restore is left.
+    fn clean(&self) -> bool {
+        let plain = |name: &str| self.work.0.join(name).exists();
+        !plain("backup.sql") && !plain("backup.sql.gz")
+    }
+}
+
+fn flip(bytes: &mut Vec<u8>) {
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+}
+
+/// The whole way: from the alarm to an application that runs on the recovery project, with the same rows.
+#[tokio::test]
+async fn the_newest_backup_is_restored_and_proved() {
+    let loss = stage().await;
+    let saas = &loss.saas;
+    saas.vendors.with(|b| b.supabase.projects.insert(NEW.into(), "ACTIVE_HEALTHY".into()));
+    loss.back_up(2, PASSPHRASE, |_| {}).await;
+    loss.begin().await;
+    saas.approve("step: Download the newest backup", &["bob"]).await;
+    let card = saas.approve("step: Load the backup", &["bob"]).await;
+    assert!(card.contains("destructive") && card.contains("needs 2 more") && card.contains(NEW), "{card}");
+    assert_eq!(loss.catalog().await, "empty", "one person is not enough");
+    saas.approve("step: Load the backup", &["carol"]).await;
+    saas.see(|t| t.contains("Or type: /dr done surroundings")).await;
+    assert!(loss.clean(), "the plaintext is gone before anybody goes on");
+    for table in COUNTED {
+        assert_eq!(loss.fingerprint(table).await, saas.fingerprint(table).await, "{table}");
+    }
+    saas.world.say("bob", "done surroundings all eleven are there").await;
+    saas.approve("step: Deploy the application", &["bob", "carol"]).await;
+    saas.see(|t| t.contains("Or type: /dr done payments")).await;
+    assert_eq!(saas.vendors.with(|b| b.github.deployed.clone()), [(NEW.to_owned(), "0123abc".to_owned())]);
+    saas.world.say("bob", "done payments none was missing").await;
+    saas.see(|t| t.contains("Or type: /dr done smoke")).await;
+    saas.world.say("bob", "done smoke five of five").await;
+    saas.see(|t| t.contains("Recovered after") && t.contains("16 of 16 critical tables")).await;
+    saas.finish();
+}
+
+/// What is not sound: how the backup is spoiled, what the card must say, and the step at which it stops.
+async fn refused(hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>), said: &str) {
+    let loss = stage().await;
+    loss.back_up(hours, passphrase, spoil).await;
+    let before = loss.catalog().await;
+    loss.begin().await;
+    loss.saas.approve("b.gpg", &["bob", "carol"]).await;
+    let card = loss.saas.see(|t| t.contains(said) && t.contains("did not go through")).await;
+    assert!(!card.contains("Load the backup into the empty recovery project zyxwvutsrqponmlkjihg (done"), "{card}");
+    assert_eq!(loss.catalog().await, before, "the target is as it was");
+    assert!(loss.clean() && Path::new(&loss.work.0).exists());
+    loss.saas.finish();
+}
+
+/// A changed file whose checksum in the manifest is that of the changed file: gpg's own line stops it.
+#[tokio::test]
+async fn s9_3_a_tampered_backup_leaves_the_target_as_it_was() {
+    refused(2, PASSPHRASE, flip, "BADMDC").await;
+}
+
+#[tokio::test]
+async fn s9_3_a_truncated_backup_leaves_the_target_as_it_was() {
+    refused(2, PASSPHRASE, |bytes| bytes.truncate(bytes.len() * 2 / 3), "gpg says: ").await;
+}
+
+#[tokio::test]
+async fn s9_3_a_backup_for_another_key_leaves_the_target_as_it_was() {
+    refused(2, "not-the-passphrase", |_| {}, "DECRYPTION_FAILED").await;
+}
+
+/// Older than the RPO: another step, which says so in its title and needs two people.
+#[tokio::test]
+async fn s9_2_an_old_backup_needs_the_loss_accepted() {
+    let loss = stage().await;
+    loss.back_up(50, PASSPHRASE, |_| {}).await;
+    loss.begin().await;
+    let card = loss.saas.approve("Accept the loss of everything after taken_at", &["bob"]).await;
+    for part in ["destructive", "needs 2 more", "hours_lost", "50"] {
+        assert!(card.contains(part), "{part}: {card}");
+    }
+    assert!(card.contains("Download the newest backup (skipped): nothing to do"), "{card}");
+    assert!(!loss.work.0.join("backup.sql.gz.gpg").exists(), "nothing is fetched before the second person");
+    loss.saas.approve("Accept the loss of everything after taken_at", &["carol"]).await;
+    loss.saas.see(|t| t.contains("step: Load the backup")).await;
+    loss.saas.finish();
+}
+
+/// Nothing is loaded into a database that holds something, that says nothing about itself, or that is live.
+#[tokio::test]
+async fn s9_1_only_an_empty_database_that_says_it_is_the_recovery() {
+    let loss = stage().await;
+    let (saas, admin) = (&loss.saas, |sql: &'static str| loss.saas.database.admin(RECOVERY, sql));
+    loss.back_up(2, PASSPHRASE, |_| {}).await;
+    let before = loss.catalog().await;
+    let start = async |given: &str, incident: u32| {
+        saas.world.say("alice", &format!("declare try {incident}")).await;
+        let said = saas.world.say("alice", &format!("run INC-{incident} S9 {given} sha=0123abc")).await;
+        if !said.starts_with("Started") {
+            return said;
+        }
+        saas.see(|t| t.contains(&format!("INC-{incident} ")) && t.contains("Or type: /dr done team")).await;
+        saas.world.say("bob", &format!("done INC-{incident} team alice leads")).await;
+        saas.see(|t| t.contains(&format!("INC-{incident} ")) && t.contains("target did not go through")).await;
+        saas.world.say("alice", &format!("abort INC-{incident} tried")).await
+    };
+    let live = start(&format!("confirm_project={REF}"), 1).await;
+    assert!(live.contains("never onto the live project"), "{live}");
+    start("confirm_project=tsrqponmlkjihgfedcba", 2).await;
+    admin("create table here (id int)").await.expect("made");
+    start(&format!("confirm_project={NEW}"), 3).await;
+    admin("drop table here; delete from drbot_recovery.project").await.expect("untagged");
+    start(&format!("confirm_project={NEW}"), 4).await;
+    assert_eq!(loss.catalog().await, before);
+    saas.finish();
+}
