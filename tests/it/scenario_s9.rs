@@ -176,7 +176,7 @@ impl Loss {
     }
 }
 
-fn flip(bytes: &mut Vec<u8>) {
+fn flip(bytes: &mut [u8]) {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
 }
@@ -227,7 +227,7 @@ async fn refused(hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>),
 /// A changed file whose checksum in the manifest is that of the changed file: gpg's own line stops it.
 #[tokio::test]
 async fn s9_3_a_tampered_backup_leaves_the_target_as_it_was() {
-    refused(2, PASSPHRASE, flip, "BADMDC").await;
+    refused(2, PASSPHRASE, |bytes| flip(bytes), "BADMDC").await;
 }
 
 #[tokio::test]
