@@ -14,6 +14,7 @@ use sqlx::Connection;
 use crate::saas::{SAAS, Saas, rights};
 use crate::support::Folder;
 use crate::vendors::supabase::{REF, TOKEN};
+use crate::world::LIMIT;
 
 const RUNBOOK: &str = "total-data-loss";
 const RECOVERY: &str = "recovery";
@@ -160,6 +161,15 @@ impl Loss {
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut conn).await.expect(table)
     }
 
+    /// Waits until the server itself answers so.
+    async fn until(&self, sql: &'static str, wanted: &str) {
+        let until = tokio::time::Instant::now() + LIMIT;
+        while self.saas.ask(sql).await != wanted {
+            assert!(tokio::time::Instant::now() < until, "`{sql}` never gave {wanted}: {}", self.saas.world.bot.log());
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
     async fn begin(&self) {
         self.saas.world.say("alice", "declare S9").await;
         let said = self.saas.world.say("alice", &format!("run S9 confirm_project={NEW} sha=0123abc")).await;
@@ -238,6 +248,55 @@ async fn s9_3_a_truncated_backup_leaves_the_target_as_it_was() {
 #[tokio::test]
 async fn s9_3_a_backup_for_another_key_leaves_the_target_as_it_was() {
     refused(2, "not-the-passphrase", |_| {}, "DECRYPTION_FAILED").await;
+}
+
+const LOADING: &str =
+    "select count(*)::text from pg_stat_activity where application_name = 'drbot-restore' and query ilike 'refresh%'";
+const SESSIONS: &str = "select count(*)::text from pg_stat_activity where application_name = 'drbot-restore'";
+
+/// The bot dies in the middle of the load, whose last statement takes a while.
+async fn crashed() -> Loss {
+    let mut loss = stage().await;
+    loss.saas.sql("create materialized view slow as select pg_sleep(5)::text as slept").await;
+    loss.back_up(2, PASSPHRASE, |_| {}).await;
+    loss.begin().await;
+    loss.saas.approve("step: Download the newest backup", &["bob"]).await;
+    loss.saas.approve("step: Load the backup", &["bob", "carol"]).await;
+    loss.until(LOADING, "1").await;
+    loss.saas.world.bot.kill();
+    assert!(!loss.clean() && loss.catalog().await == "empty", "it died with the plaintext there and nothing loaded");
+    loss
+}
+
+/// The load died with it: its one transaction leaves nothing, and after the restart the plaintext is removed
+/// without anybody's help.
+#[tokio::test]
+async fn s9_4_a_crash_that_ends_the_load_leaves_nothing() {
+    let mut loss = crashed().await;
+    loss.saas
+        .sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'drbot-restore'")
+        .await;
+    loss.until(SESSIONS, "0").await;
+    loss.saas.world.bot.again().await.expect("started again");
+    let card = loss.saas.see(|t| t.contains("Remove the plaintext (done")).await;
+    assert!(card.contains("0 plaintext files in") && card.contains("Load the backup into"), "{card}");
+    assert!(loss.clean());
+    assert_eq!(loss.catalog().await, "empty");
+    loss.saas.finish();
+}
+
+/// The load outlived the bot: the probe says so, nothing is loaded twice, and the plaintext goes as well.
+#[tokio::test]
+async fn s9_4_a_load_that_outlives_the_bot_is_known_and_cleaned_up() {
+    let mut loss = crashed().await;
+    loss.until(SESSIONS, "0").await;
+    loss.saas.world.bot.again().await.expect("started again");
+    loss.saas.see(|t| t.contains("Or type: /dr done surroundings")).await;
+    assert!(loss.clean());
+    for table in COUNTED {
+        assert_eq!(loss.fingerprint(table).await, loss.saas.fingerprint(table).await, "{table}");
+    }
+    loss.saas.finish();
 }
 
 /// Older than the RPO: another step, which says so in its title and needs two people.
