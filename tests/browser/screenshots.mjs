@@ -33,7 +33,7 @@ async function shoot(name, page, element) {
     await page.locator("#open-panel").click();
     await page.locator("[data-break]").first().waitFor();
     await page.screenshot({ path: file("desktop-light") });
-  } else if (name === "card-alert") {
+  } else if (name === "card-alert" || name === "card-plan") {
     await whole(page, element, name);
   } else if (name === "card-recovered") {
     await whole(page, element, name);

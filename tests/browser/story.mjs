@@ -26,6 +26,10 @@ async function play(page, url, shoot) {
   }
   await type(page, "/dr status");
   await see(page, "the status is red", "RED", "statements running longer than");
+  await type(page, "/dr plan database-performance");
+  const plan = await see(page, "the plan counts what would be touched", "Plan: ", "would touch", "Every target answered");
+  claim("the plan ran nothing", (await changes(url)).length === 0);
+  await shoot("card-plan", page, plan);
   await type(page, "/dr declare database-performance");
   await see(page, "an incident is open", "INC-1", "no runbook was started");
   await type(page, "/dr run database-performance");
