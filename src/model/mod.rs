@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod approval;
 pub mod ask;
+pub mod backups;
 pub mod case;
 pub mod catalog;
 pub mod chain;

@@ -12,11 +12,16 @@ pub const WORKFLOW: &str = "/github/repos/booking/saas/actions/workflows/deploy-
 /// The one that deploys the application for a project.
 pub const DEPLOY: &str = "/github/repos/booking/saas/actions/workflows/deploy.yml/dispatches";
 
+/// The one that makes a backup.
+pub const BACKUP: &str = "/github/repos/booking/saas/actions/workflows/backup.yml/dispatches";
+
 /// What GitHub knows.
 #[derive(Default)]
 pub struct GitHub {
     /// Project and commit of each deployment of the application.
     pub deployed: Vec<(String, String)>,
+    /// How often a backup was started.
+    pub backed_up: u32,
     /// A status that a dispatch answers instead of its own.
     pub fault: Option<u16>,
 }
@@ -26,13 +31,22 @@ impl GitHub {
         if got.headers.get("authorization").map(String::as_str) != Some(&format!("Bearer {TOKEN}")) {
             return Some((401, json!({"message": "Bad credentials"})));
         }
-        if got.method != "POST" || ![WORKFLOW, DEPLOY].contains(&got.path.as_str()) || !got.query.is_empty() {
+        if got.method != "POST" || ![WORKFLOW, DEPLOY, BACKUP].contains(&got.path.as_str()) || !got.query.is_empty() {
             return None;
         }
         if let Some(status) = self.fault {
             return Some((status, json!({"message": "Resource not accessible by integration"})));
         }
         let body: Value = serde_json::from_str(&got.body).ok()?;
+        if got.path == BACKUP {
+            self.backed_up += u32::from(body == json!({"ref": "main"}));
+            let fits = body == json!({"ref": "main"});
+            return Some(if fits {
+                (204, Value::Null)
+            } else {
+                (422, json!({"message": "Unexpected inputs provided"}))
+            });
+        }
         let keys = |v: &Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
         let inputs = if got.path == DEPLOY { ["project", "sha"] } else { ["function", "sha"] };
         if keys(&body)? != ["inputs", "ref"] || keys(&body["inputs"])? != inputs {
