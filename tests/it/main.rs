@@ -18,6 +18,8 @@ mod flow;
 mod import;
 mod interlocks;
 mod lints;
+#[path = "../load/restore.rs"]
+mod load_restore;
 mod manual;
 mod mentions;
 mod messages;
@@ -43,6 +45,7 @@ mod scenario_s5;
 mod scenario_s6;
 mod scenario_s7;
 mod scenario_s9;
+mod scenario_s9_dumps;
 mod schema;
 mod secrets;
 mod status;

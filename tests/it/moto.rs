@@ -99,6 +99,11 @@ impl Moto {
         self.open(false).await;
     }
 
+    /// Where the objects below a prefix are.
+    pub fn address(&self, prefix: &str) -> String {
+        self.url(&format!("/{BUCKET}/{prefix}"))
+    }
+
     /// The target for the bot's configuration, below this prefix.
     pub fn target(&self, prefix: &str) -> String {
         format!(

@@ -11,16 +11,17 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::Connection;
 
+use crate::moto::Moto;
 use crate::saas::{SAAS, Saas, rights};
 use crate::support::Folder;
 use crate::vendors::supabase::{REF, TOKEN};
 use crate::world::LIMIT;
 
 const RUNBOOK: &str = "total-data-loss";
-const RECOVERY: &str = "recovery";
+pub const RECOVERY: &str = "recovery";
 /// The recovery project's ref, as its tag says.
-const NEW: &str = "zyxwvutsrqponmlkjihg";
-const PASSPHRASE: &str = "a-passphrase-for-backups";
+pub const NEW: &str = "zyxwvutsrqponmlkjihg";
+pub const PASSPHRASE: &str = "a-passphrase-for-backups";
 const PROGRAMS: [&str; 16] = [
     "awk",
     "curl",
@@ -42,7 +43,7 @@ const PROGRAMS: [&str; 16] = [
 const CATALOG: &str =
     "select coalesce(md5(string_agg(c.oid || ' ' || c.relname || ' ' || c.relkind::text, '|' order by c.oid)), 'empty')
   from pg_class c where c.relnamespace = 'public'::regnamespace";
-const COUNTED: [&str; 16] = [
+pub const COUNTED: [&str; 16] = [
     "users",
     "user_roles",
     "user_sessions",
@@ -62,24 +63,33 @@ const COUNTED: [&str; 16] = [
 ];
 
 /// The bot, the recovery database, and the store's and the restore's folders.
-struct Loss {
-    saas: Saas,
-    store: Folder,
-    work: Folder,
+pub struct Loss {
+    pub saas: Saas,
+    pub store: Folder,
+    pub work: Folder,
     _gpg: Folder,
 }
 
 async fn stage() -> Loss {
+    staged(None).await
+}
+
+/// The same, with the backups in a real object store instead of a folder.
+pub async fn staged(remote: Option<&Moto>) -> Loss {
     let (store, work, home) = (Folder::new(), Folder::new(), Folder::new());
     fs::write(home.0.join("pass"), PASSPHRASE).expect("written");
-    fs::write(home.0.join("curl"), "").expect("written");
+    let config = remote.map_or_else(String::new, |m| {
+        format!("aws-sigv4 = \"aws:amz:us-east-1:s3\"\nheader = \"x-amz-content-sha256: UNSIGNED-PAYLOAD\"\nuser = \"{}:{}\"\n", m.access, m.secret)
+    });
+    fs::write(home.0.join("curl"), config).expect("written");
     let saas = Saas::start(RUNBOOK, "", |w, vendors| {
         let url = |url: &str| url.replace(&format!("/{SAAS}?"), &format!("/{RECOVERY}?"));
         let main = w.targets[0].clone();
         w.targets.push(("recovery-db".into(), url(&main.1), url(&main.2)));
         w.more_targets.push(vendors.target("supabase", "management", ("Authorization", &format!("Bearer {TOKEN}"))));
         w.more_targets.push(vendors.target("github", "github", ("Authorization", &format!("Bearer {}", crate::vendors::github::TOKEN))));
-        w.more_targets.push(vendors.target("backup-store", "store", ("Authorization", "Bearer store")));
+        let folder = || vendors.target("backup-store", "store", ("Authorization", "Bearer store"));
+        w.more_targets.push(remote.map_or_else(folder, |m| m.target("drbot/")));
         let programs = PROGRAMS.map(|p| format!("{p}: /usr/bin/{p}")).join(", ");
         let at = home.0.display();
         w.more_targets.push(format!(
@@ -87,7 +97,7 @@ async fn stage() -> Loss {
         ));
         let values = [
             ("project", REF.to_owned()),
-            ("store", format!("file://{}", store.0.display())),
+            ("store", remote.map_or_else(|| format!("file://{}", store.0.display()), |m| m.address("drbot"))),
             ("store_config", format!("{at}/curl")),
             ("passphrase_file", format!("{at}/pass")),
             ("folder", work.0.display().to_string()),
@@ -100,13 +110,22 @@ async fn stage() -> Loss {
     let port = saas.database.port();
     let login = format!("host=127.0.0.1\nport={port}\nuser=restorer\npassword={PASSWORD}\ndbname={RECOVERY}");
     fs::write(home.0.join("service"), format!("[recovery]\n{login}\n")).expect("written");
-    saas.sql(&format!("CREATE DATABASE {RECOVERY}")).await;
-    saas.sql(&format!("CREATE ROLE restorer LOGIN SUPERUSER PASSWORD '{PASSWORD}'")).await;
-    let tag = rights(RUNBOOK).replace("REF OF THE RECOVERY PROJECT", NEW);
-    for sql in [grants("recovery-db", RECOVERY), tag] {
-        saas.database.admin(RECOVERY, &sql).await.expect("the recovery database");
-    }
+    // A dump names the role whose default privileges these are; here that is the superuser, who loads nothing.
+    saas.sql("ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE SELECT ON TABLES FROM drbot_observer, drbot_operator")
+        .await;
+    saas.sql(&format!("CREATE ROLE restorer LOGIN PASSWORD '{PASSWORD}'")).await;
+    recovery(&saas, RECOVERY).await;
     Loss { saas, store, work, _gpg: home }
+}
+
+/// An empty recovery project: tagged, and loaded by a role that is no superuser.
+pub async fn recovery(saas: &Saas, name: &str) {
+    saas.sql(&format!("CREATE DATABASE {name}")).await;
+    let owner = format!("ALTER SCHEMA public OWNER TO restorer; GRANT CREATE ON DATABASE {name} TO restorer");
+    let tag = rights(RUNBOOK).replace("REF OF THE RECOVERY PROJECT", NEW);
+    for sql in [owner, grants("recovery-db", name), tag] {
+        saas.database.admin(name, &sql).await.expect("the recovery database");
+    }
 }
 
 fn run(program: &str, args: &[&str]) {
@@ -117,9 +136,23 @@ fn run(program: &str, args: &[&str]) {
 impl Loss {
     /// Backs the SaaS up as the backup job does, `hours` ago; `spoil` changes the encrypted file.
     async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
+        self.back_up_edited(hours, passphrase, |plain| plain, spoil).await;
+    }
+
+    /// The same; `edit` changes the dump before it is packed.
+    pub async fn back_up_edited(
+        &self,
+        hours: i64,
+        passphrase: &str,
+        edit: impl FnOnce(String) -> String,
+        spoil: impl FnOnce(&mut Vec<u8>),
+    ) {
         let at = |name: &str| self.store.0.join(name).display().to_string();
-        let from = self.saas.database.url("restorer", PASSWORD, SAAS);
-        run("pg_dump", &["--exclude-schema=drbot", "--exclude-schema=drbot_recovery", "--file", &at("plain"), &from]);
+        let from = self.saas.database.superuser_url_of(SAAS);
+        let without = ["--no-owner", "--exclude-schema=drbot", "--exclude-schema=drbot_recovery"];
+        run("pg_dump", &[&without[..], &["--file", &at("plain"), &from]].concat());
+        let plain = fs::read_to_string(at("plain")).expect("a dump");
+        fs::write(at("plain"), edit(plain)).expect("written");
         run("gzip", &["--force", &at("plain")]);
         let home = self._gpg.0.display().to_string();
         let key = ["--pinentry-mode", "loopback", "--passphrase", passphrase, "--symmetric", "--yes"];
@@ -148,13 +181,13 @@ impl Loss {
         self.saas.vendors.with(|b| b.manifest = list);
     }
 
-    async fn catalog(&self) -> String {
+    pub async fn catalog(&self) -> String {
         let url = self.saas.database.superuser_url_of(RECOVERY);
         let mut conn = self.saas.database.connect(&url).await.expect("a session");
         sqlx::query_scalar(CATALOG).fetch_one(&mut conn).await.expect("the catalog")
     }
 
-    async fn fingerprint(&self, table: &str) -> String {
+    pub async fn fingerprint(&self, table: &str) -> String {
         let sql = format!("select coalesce(md5(string_agg(t::text, '|' order by t::text)), 'empty') from {table} t");
         let url = self.saas.database.superuser_url_of(RECOVERY);
         let mut conn = self.saas.database.connect(&url).await.expect("a session");
@@ -170,7 +203,7 @@ impl Loss {
         }
     }
 
-    async fn begin(&self) {
+    pub async fn begin(&self) {
         self.saas.world.say("alice", "declare S9").await;
         let said = self.saas.world.say("alice", &format!("run S9 confirm_project={NEW} sha=0123abc")).await;
         assert!(said.starts_with("Started"), "{said}");
@@ -179,8 +212,13 @@ impl Loss {
         assert!(said.contains("is done"), "{said}");
     }
 
+    /// gpg's own folder, which holds the files with secrets too.
+    pub fn home(&self) -> String {
+        self._gpg.0.display().to_string()
+    }
+
     /// No plaintext of the restore is left.
-    fn clean(&self) -> bool {
+    pub fn clean(&self) -> bool {
         let plain = |name: &str| self.work.0.join(name).exists();
         !plain("backup.sql") && !plain("backup.sql.gz")
     }

@@ -19,6 +19,12 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// In the environment of every process of an execution.
 pub(super) const MARK: &str = "DRBOT_EXECUTION";
 
+/// The mark's value. Another drbot on this machine counts its incidents from one too, and must not end what is
+/// ours: so it names this process as well.
+pub(super) fn marked(execution: &str) -> String {
+    format!("{execution}@{}", std::process::id())
+}
+
 /// A running pipeline. Fields drop in order: the tree is ended before the programs are let go.
 pub(super) struct Started {
     pub tree: Tree,
@@ -116,7 +122,7 @@ fn command(program: &Program, execution: &str, pipeline: &Pipeline) -> Command {
     let mut command = Command::new(&program.path);
     command.args(&program.args).env_clear().current_dir("/");
     command.envs(pipeline.env.iter().map(|(name, value)| (name, value)));
-    command.env("PATH", PATH).env("LANG", "C.UTF-8").env(MARK, execution);
+    command.env("PATH", PATH).env("LANG", "C.UTF-8").env(MARK, marked(execution));
     command
 }
 

@@ -11,7 +11,7 @@ use rustix::process::{
     pidfd_send_signal, prlimit, waitpid,
 };
 
-use super::spawn::MARK;
+use super::spawn::{MARK, marked};
 
 /// Looks until nobody is found; with the pause, about five seconds.
 const LOOKS: u32 = 1_000;
@@ -32,7 +32,7 @@ impl Mark {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let most = getrlimit(Resource::Msgqueue).maximum.unwrap_or(1 << 20).max(2);
         let limit = NEXT.fetch_add(1, Ordering::Relaxed) % (most - 1) + 1;
-        Mark { entry: format!("{MARK}={execution}").into_bytes(), limit }
+        Mark { entry: format!("{MARK}={}", marked(execution)).into_bytes(), limit }
     }
 }
 
