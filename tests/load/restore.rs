@@ -27,13 +27,14 @@ const STEPS: [&str; 6] = ["download", "decrypt", "unpack", "scan", "load", "coun
 const HAND: &str = "by_hand";
 const PAIRS: usize = 3;
 /// How long one step of a large restore may take.
-const LONG: Duration = Duration::from_secs(1_800);
+const LONG: Duration = Duration::from_secs(900);
 /// About 300 bytes a row, half of them words that come again.
 const BALLAST: &str = "create table ballast as select n, md5(n::text) || md5((n * 7)::text) as a, \
     repeat('booking ' || (n / 9) || ' confirmed for calendar ' || (n % 40) || ', ', 5) as b from generate_series(1, ROWS) n";
 
 /// One restore: the steps' own time, and all of it.
 struct Took {
+    each: Vec<Duration>,
     steps: Duration,
     wall: Duration,
 }
@@ -72,6 +73,12 @@ async fn measure(megabytes: usize) {
         let all: Vec<String> = all.iter().map(|d| format!("{:.2}", d.as_secs_f64())).collect();
         all.join(" ")
     };
+    for (at, step) in STEPS.iter().enumerate() {
+        let of = |all: Vec<&Vec<Duration>>| median(all.iter().map(|e| e[at].as_secs_f64()).collect());
+        let (h, b) = (of(hand.iter().map(|t| &t.each).collect()), of(bot.iter().map(|t| &t.each).collect()));
+        figures(&format!("  {step:<10} by hand {h:.2} s, drbot {b:.2} s"));
+    }
+    let hand: Vec<Duration> = hand.iter().map(|t| t.wall).collect();
     let ratios: Vec<f64> = hand.iter().zip(&bot).map(|(h, b)| h.as_secs_f64() / b.steps.as_secs_f64()).collect();
     let whole: Vec<f64> = hand.iter().zip(&bot).map(|(h, b)| h.as_secs_f64() / b.wall.as_secs_f64()).collect();
     figures(&format!(
@@ -119,7 +126,7 @@ async fn by_runbook(loss: &Loss, number: usize) -> Took {
     for person in ["bob", "carol"] {
         saas.world.say(person, &format!("approve {}", approval_id(&card))).await;
     }
-    see(&format!("/dr done INC-{number} surroundings")).await;
+    see("/dr done surroundings").await;
     let took = took(loss, number).await;
     saas.world.say("alice", &format!("abort INC-{number} measured")).await;
     took
@@ -142,12 +149,12 @@ async fn took(loss: &Loss, number: usize) -> Took {
             _ => {}
         }
     }
-    let of = |step: &str| ended[step].since(begun[step]).std();
-    Took { steps: STEPS.iter().map(|s| of(s)).sum(), wall: ended["counts"].since(begun["download"]).std() }
+    let each: Vec<Duration> = STEPS.iter().map(|s| ended[*s].since(begun[*s]).std()).collect();
+    Took { steps: each.iter().sum(), each, wall: ended["counts"].since(begun["download"]).std() }
 }
 
 /// The recipe of the runbook as a shell script, run to its end.
-async fn by_hand(loss: &Loss) -> Duration {
+async fn by_hand(loss: &Loss) -> Took {
     let folder = loss.work.0.join("hand");
     fs::create_dir(&folder).expect("a folder");
     fs::write(folder.join("expected.txt"), expected(&loss.store.0.join("manifest.json"))).expect("written");
@@ -170,8 +177,14 @@ async fn by_hand(loss: &Loss) -> Duration {
     let out = bash.output().expect("bash");
     let took = begun.elapsed();
     assert!(out.status.success(), "by hand: {}", String::from_utf8_lossy(&out.stderr));
+    let marks: Vec<f64> = fs::read_to_string(folder.join("marks"))
+        .expect("marks")
+        .lines()
+        .map(|l| l.parse().expect("seconds since 1970"))
+        .collect();
     fs::remove_dir_all(&folder).expect("removed");
-    took
+    let each = marks.windows(2).map(|w| Duration::from_secs_f64(w[1] - w[0])).collect();
+    Took { each, steps: took, wall: took }
 }
 
 /// What the backup job counted, as the runbook writes it down.
@@ -201,7 +214,8 @@ async fn recipe(loss: &Loss, folder: &Path) -> String {
     ]
     .map(|(k, v)| (k.to_owned(), v))
     .into();
-    let mut script = "set -euo pipefail\n".to_owned();
+    let mark = format!("echo $EPOCHREALTIME >> {}/marks", folder.display());
+    let mut script = format!("set -euo pipefail\n{mark}\n");
     for id in STEPS {
         let step = runbook.steps.iter().find(|s| s.id == id).expect(id);
         let task: &Task = step.work.task().expect("a system does it");
@@ -215,6 +229,7 @@ async fn recipe(loss: &Loss, folder: &Path) -> String {
                 _ => writeln!(script, "{line} >/dev/null"),
             };
         }
+        let _ = writeln!(script, "{mark}");
     }
     script
 }
