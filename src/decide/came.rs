@@ -3,9 +3,9 @@
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, flow, narrate, pick, plan, policy, render, verdict};
+use super::{Cx, alerts, flow, narrate, pick, plan, policy, render, standing, verdict};
 use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
-use crate::model::case::{Body, Card};
+use crate::model::case::{Body, Card, Detection};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
 use crate::model::event::{Event, StepEnd};
 use crate::model::expect::Rows;
@@ -64,42 +64,11 @@ fn detected(draft: &mut Draft, cx: &Cx<'_>, effect: &EffectKey, checked: &[Check
     let failing = verdict::failing(checked);
     let streak = verdict::streak(before, failing, cx.now);
     draft.out.samples.push(Sample { runbook: runbook.to_owned(), failing, streak });
-    let event = Event::Detected {
-        runbook: runbook.to_owned(),
-        checked: checked.to_vec(),
-        streak: streak.failures,
-        since: streak.since,
-    };
-    let Body::Watch(watch) = &draft.case.body else { return draft.happen(event) };
-    let Some(loaded) = cx.catalog.runbooks.get(runbook) else { return };
-    let detect = &loaded.runbook.detect;
-    let was = verdict::light(watch.last.as_ref(), detect);
-    let found = crate::model::case::Detection {
-        at: cx.now,
-        checked: checked.to_vec(),
-        streak: streak.failures,
-        since: streak.since,
-    };
-    if verdict::light(Some(&found), detect) != was {
-        draft.happen(event);
+    let (checked, since, streak) = (checked.to_vec(), streak.since, streak.failures);
+    if matches!(draft.case.body, Body::Watch(_)) {
+        return standing::watched(draft, cx, runbook, Detection { at: cx.now, checked, streak, since });
     }
-    schedule(draft, cx, runbook, cx.now.plus(loaded.runbook.detect.every));
-}
-
-fn schedule(draft: &mut Draft, cx: &Cx<'_>, runbook: &str, due: crate::model::time::Millis) {
-    let Some(loaded) = cx.catalog.runbooks.get(runbook) else { return };
-    if let Ok(list) = render::questions(&loaded.runbook.detect.checks, &loaded.known()) {
-        let key = EffectKey::of(&["detect", &draft.case.id.0, runbook]);
-        draft.effect(key, Lane::Check, due, Act::Check(list));
-    }
-}
-
-/// The process is up: opens the watch if it is new and makes its next detection due now.
-pub(crate) fn watch_up(draft: &mut Draft, cx: &Cx<'_>, runbook: &str) {
-    if draft.case.body == Body::Empty {
-        draft.happen(Event::WatchOpened { runbook: runbook.to_owned() });
-    }
-    schedule(draft, cx, runbook, cx.now);
+    draft.happen(Event::Detected { runbook: runbook.to_owned(), checked, streak, since });
 }
 
 fn in_run(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outcome: &Outcome) {

@@ -4,7 +4,7 @@
 use super::alerts;
 use crate::model::command::{Asked, Command, verb};
 use crate::model::id::{CaseId, Ids};
-use crate::model::inbound::{Input, Place};
+use crate::model::inbound::{Input, Place, Standing};
 use crate::model::person::Roster;
 use crate::model::world::{Open, World};
 
@@ -30,7 +30,8 @@ pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Ro
             alerts::answered(opening, world)
                 .map_or_else(|| CaseId::incident(world.last_number + 1), |open| open.case.clone()),
         ),
-        Input::Up { watch } => Route::Case(CaseId::watch(watch)),
+        Input::Up(Standing::Watch(runbook)) => Route::Case(CaseId::watch(runbook)),
+        Input::Up(Standing::Schedule(id)) => Route::Case(CaseId::schedule(id)),
         Input::Clicked(click) => Route::Handle(click.button.0.clone()),
         Input::Filled(form) => Route::Handle(form.token.0.clone()),
         Input::Said { said: Err(_), .. } => Route::Nowhere,

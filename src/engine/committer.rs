@@ -14,13 +14,14 @@ use crate::decide::{
     self,
     route::{self, Route},
 };
+use crate::model::alert::Alarm;
 use crate::model::case::{Body, Case};
 use crate::model::effect::CardKind;
 use crate::model::id::{CaseId, Ids};
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::Reply;
 use crate::model::time::Millis;
-use crate::model::world::{Decision, Guard, Held, Open, Ringing, World};
+use crate::model::world::{Decision, Guard, Held, Open, World};
 use crate::persist::{Batch, CommitError, Store, StoreError, Stored, chain};
 
 /// Most deliveries in one commit.
@@ -316,7 +317,7 @@ impl Committer {
             batch.snapshot(id, stored.case.seq, &stored.hash, &state);
             stored.snapshot = stored.case.seq;
         }
-        let rings = ringing(&stored.case);
+        let rings = stored.case.alarm().and_then(Alarm::ringing);
         if stored.case.alarm().is_some() && self.world.ringing.get(id) != rings.as_ref() {
             batch.ringing(id, rings.as_ref());
             match rings {
@@ -370,12 +371,6 @@ fn summary(case: &Case) -> Option<Open> {
         card: case.cards.get(&CardKind::Main).filter(|c| !c.ts.is_empty()).map(|c| c.ts.clone()),
         origins: incident.origins.clone(),
     })
-}
-
-/// An alert group that fires, in short.
-fn ringing(case: &Case) -> Option<Ringing> {
-    let alarm = case.alarm().filter(|a| a.firing() > 0)?;
-    Some(Ringing { title: alarm.title.clone(), channel: alarm.channel.clone(), acked: alarm.acked.is_some() })
 }
 
 /// After a failed sync nobody knows what is on disk: the process ends at once and starts from what is.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::alert::AlertGroup;
+use super::alert::{AlertGroup, OWN, RUNBOOK};
+use super::inbound::Standing;
 use super::param::Param;
 use super::runbook::Runbook;
+use super::schedule::Schedule;
 use super::shared::Shared;
 use super::time::Millis;
 
@@ -44,8 +46,22 @@ impl Catalog {
     /// The runbook whose alert rule fits best: the one that names most labels, then the first by name.
     #[must_use]
     pub fn answering(&self, group: &AlertGroup) -> Option<&Loaded> {
+        if group.source == OWN {
+            return group.alerts.iter().find_map(|a| self.runbooks.get(a.labels.get(RUNBOOK)?));
+        }
         let rules = self.runbooks.values().rev().flat_map(|l| l.runbook.alerts.iter().map(move |rule| (rule, l)));
         rules.filter(|(rule, _)| rule.fits(group)).max_by_key(|(rule, _)| rule.labels.len()).map(|(_, l)| l)
+    }
+
+    /// What goes on by itself with these files, beginning with what `before` did not have or had otherwise.
+    #[must_use]
+    pub fn standing(&self, before: Option<&Catalog>) -> Vec<Standing> {
+        let usable = |c: &Catalog, name: &String| c.runbooks.get(name).is_some_and(|l| l.unusable.is_none());
+        let fresh = |name: &&String| usable(self, name) && !before.is_some_and(|b| usable(b, name));
+        let watches = self.runbooks.keys().filter(fresh).cloned().map(Standing::Watch);
+        let same = |s: &&Schedule| !before.is_some_and(|b| b.shared.schedules.contains(*s));
+        let schedules = self.shared.schedules.iter().filter(same).map(|s| Standing::Schedule(s.id.clone()));
+        watches.chain(schedules).collect()
     }
 
     /// The runbook called `name` or aliased so; case does not matter.

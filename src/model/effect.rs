@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::alert::Opening;
+use super::alert::{AlertGroup, Opening};
 use super::approval::TargetIdentity;
 use super::ask::Deed;
 use super::expect::{Expect, Rows};
@@ -85,6 +85,8 @@ pub enum Act {
     Ask { to: Speaker, channel: String, trigger: String, by: Millis, form: AskForm },
     /// Open an alert's incident, or find the one that is there, and say which it is.
     Open(Box<Opening>),
+    /// Say as an alert of our own how something stands.
+    Raise(Box<AlertGroup>),
     /// Submit `Due` at the due time.
     Timer,
 }

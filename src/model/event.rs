@@ -60,6 +60,11 @@ pub enum Event {
     WatchOpened {
         runbook: String,
     },
+    ScheduleOpened {
+        schedule: String,
+    },
+    /// The schedule's time came; its role is reminded.
+    ScheduleDue,
     ControlOpened,
     /// Somebody was told no, outside a vote.
     Refused {
@@ -305,6 +310,8 @@ impl Event {
             Event::PlanAsked { .. } => "plan_asked",
             Event::Planned { .. } => "planned",
             Event::WatchOpened { .. } => "watch_opened",
+            Event::ScheduleOpened { .. } => "schedule_opened",
+            Event::ScheduleDue => "schedule_due",
             Event::ControlOpened => "control_opened",
             Event::Refused { .. } => "refused",
             Event::Noted { .. } => "noted",
@@ -397,6 +404,8 @@ mod tests {
             Event::ControlOpened,
             Event::RunVerifying,
             Event::WatchOpened { runbook: step() },
+            Event::ScheduleOpened { schedule: step() },
+            Event::ScheduleDue,
             Event::StatusAsked { by: by(), channel: step(), scenarios: vec![], single: false, thread: None },
             Event::Refused { who: step(), what: step(), why: step() },
             Event::Noted { by: by(), text: step() },

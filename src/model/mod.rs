@@ -25,6 +25,7 @@ pub mod plan;
 pub mod process;
 pub mod run;
 pub mod runbook;
+pub mod schedule;
 pub mod schema;
 pub mod shared;
 pub mod statement;

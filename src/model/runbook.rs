@@ -13,6 +13,7 @@ use super::expect::Expect;
 pub use super::flow::{ByHand, ManualWork};
 use super::flow::{Choose, Interlock, Notify, OnFail, Parallel, Retry, Wait};
 pub use super::param::{Param, ParamType, Pick};
+use super::schedule::Hours;
 pub use super::shared::{Replaced, Scenario, Shared};
 use super::time::Span;
 
@@ -69,6 +70,9 @@ pub struct Objectives {
 pub struct Detect {
     /// How often the checks run by themselves.
     pub every: Span,
+    /// Outside these hours they do not run by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Hours>,
     /// Consecutive failures after which the scenario is suspected (red); fewer is amber.
     pub failures: u32,
     /// How many different checks must fail at once for a failure to count; one by default.

@@ -39,6 +39,8 @@ pub struct Ringing {
     pub title: String,
     pub channel: String,
     pub acked: bool,
+    #[serde(default)]
+    pub scenario: Option<String>,
 }
 
 /// Failures in a row of one scenario's detection.
@@ -82,6 +84,8 @@ pub struct Rules {
     pub alert_channel: String,
     /// Where incidents of alerts are opened, if not in the alerts' channel.
     pub incident_channel: Option<String>,
+    /// Whether what drbot's own detections find red is told there too.
+    pub tells_own: bool,
 }
 
 impl World {

@@ -142,7 +142,11 @@ fn a_stale_table_and_names_that_lead_nowhere_are_told() {
             "scenarios: []\nservices: [{ name: Mail, tier: 2, probes: [stuk] }]",
             "column 44: there is no runbook `stuk`",
         ),
-        ("scenarios: []", "scenarios: []\nschedules: [{ what: Sweep, every: 1d }]", "`Sweep` is done by nobody"),
+        (
+            "scenarios: []",
+            "scenarios: []\nschedules: [{ id: sweep, what: Sweep, every: 1d }]",
+            "`Sweep` is done by nobody",
+        ),
         (
             "scenarios: []",
             "scenarios: []\nescalation: [{ level: 1, title: a }, { level: 3, title: b }]",

@@ -41,6 +41,7 @@ mod scenario_s7;
 mod scenario_s9;
 mod schema;
 mod secrets;
+mod standing;
 mod status;
 mod steps_http;
 mod steps_process;

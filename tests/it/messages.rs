@@ -12,7 +12,7 @@ use drbot::model::command::{Asked, Command};
 use drbot::model::effect::{Act, CardKind};
 use drbot::model::expect::Rows;
 use drbot::model::id::{CaseId, EffectKey};
-use drbot::model::inbound::{Click, Input, Place};
+use drbot::model::inbound::{Click, Input, Place, Standing};
 use drbot::model::message::{Message, Part, Reply, Run};
 use drbot::model::outcome::{Checked, Ended, Outcome, Verdict};
 use drbot::model::time::{Millis, Span};
@@ -301,6 +301,32 @@ fn the_alert_card() {
     s.go(&group("Odd", vec![later], 0));
     let again = narrate::card(&s.scene(&odd), CardKind::History, &s.0.history(&CaseId(odd.clone())));
     insta::assert_snapshot!("alert_again", text(&again.expect("a line").message));
+}
+
+#[test]
+fn the_reminder_card() {
+    let mut s = Story::new();
+    s.go(&Input::Up(Standing::Schedule("chore".into())));
+    s.0.now = s.0.now.plus(Span::minutes(30));
+    let timer = EffectKey::of(&["schedule", "chore"]);
+    let due = |s: &mut Story| {
+        let case = CaseId::schedule("chore");
+        s.go(&Input::Due { case, effect: timer.clone(), generation: 1 });
+        let raised = s.0.effects.values().find_map(|h| match &h.act {
+            Act::Raise(group) => Some((**group).clone()),
+            _ => None,
+        });
+        s.go(&Input::Alerted(raised.expect("a reminder")));
+    };
+    due(&mut s);
+    let id = s.0.cases.keys().find(|c| c.0.starts_with("alert-")).expect("a case").0.clone();
+    insta::assert_snapshot!("reminder_due", s.card(&id));
+    insta::assert_snapshot!("reminder_answer", s.say(BOB, Command::Ack { alert: None }));
+    insta::assert_snapshot!("reminder_done", s.card(&id));
+    s.0.now = s.0.now.plus(Span::minutes(31));
+    due(&mut s);
+    let again = narrate::card(&s.scene(&id), CardKind::History, &s.0.history(&CaseId(id.clone())));
+    insta::assert_snapshot!("reminder_again", text(&again.expect("a line").message));
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn could(approval: &Approval, roster: &Roster) -> Vec<PersonId> {
 }
 
 /// These people with a space before each, those with an account so that their bell rings.
-fn people(ids: &[PersonId], roster: &Roster) -> Vec<Run> {
+pub(super) fn people(ids: &[PersonId], roster: &Roster) -> Vec<Run> {
     let person = |id: &PersonId| {
         let name = roster.name(id);
         match roster.by_id(id).and_then(|p| p.slack.first()) {

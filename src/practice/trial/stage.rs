@@ -65,6 +65,7 @@ impl<'a> Stage<'a> {
             start_within: Span::minutes(5),
             alert_channel: "C1".into(),
             incident_channel: None,
+            tells_own: false,
         };
         Stage {
             now: Millis(1_790_000_000_000),

@@ -21,7 +21,7 @@ use drbot::model::time::{Millis, Span};
 use crate::properties::setting::catalog;
 
 /// How many kinds there are.
-pub const KINDS: usize = 50;
+pub const KINDS: usize = 52;
 
 /// The place of a kind in the list: a new kind does not compile until it has one, and a sample.
 pub fn place(event: &Event) -> usize {
@@ -29,6 +29,8 @@ pub fn place(event: &Event) -> usize {
         Event::Declared(_) => 0,
         Event::StatusAsked { .. } => 1,
         Event::WatchOpened { .. } => 2,
+        Event::ScheduleOpened { .. } => 50,
+        Event::ScheduleDue => 51,
         Event::ControlOpened => 3,
         Event::Refused { .. } => 4,
         Event::Noted { .. } => 5,
@@ -162,6 +164,8 @@ fn of_cases() -> Vec<Event> {
         Event::Planned { step: "cancel".into(), look: Look::Free },
         Event::Notified { step: "tell".into(), text: "the clock runs".into(), people: vec![by("bob")] },
         Event::WatchOpened { runbook: "cancel".into() },
+        Event::ScheduleOpened { schedule: "review".into() },
+        Event::ScheduleDue,
         Event::ControlOpened,
         Event::Refused { who: "T1/U9".into(), what: "Status".into(), why: "not in the roster".into() },
         Event::Noted { by: by("bob"), text: "customers informed".into() },

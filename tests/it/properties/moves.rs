@@ -9,7 +9,7 @@ use drbot::model::command::{Asked, Command};
 use drbot::model::effect::{Act, CardKind};
 use drbot::model::expect::Rows;
 use drbot::model::id::{ButtonId, CaseId, EffectKey};
-use drbot::model::inbound::{Click, Form, Input, Place};
+use drbot::model::inbound::{Click, Form, Input, Place, Standing};
 use drbot::model::incident::Incident;
 use drbot::model::outcome::{Checked, Ended, Outcome, Verdict};
 use drbot::model::run::{Phase, RunState};
@@ -112,6 +112,7 @@ fn outcome(engine: &Engine, key: &EffectKey, held: &Held, luck: usize) -> Input 
             Some(number) if luck % 4 != 3 => Outcome::Opened { number },
             _ => return Input::Opening((**opening).clone()),
         },
+        Act::Raise(group) => return Input::Alerted((**group).clone()),
         Act::Timer => return Input::Due { case, effect, generation },
     };
     Input::Came { case, effect, generation, outcome }
@@ -379,7 +380,8 @@ fn odd(engine: &Engine, roll: Roll) -> Input {
             Input::Starting { case, effect: key, generation, attempt: 1 + c as u32 % 3, digest }
         }
         6 => Input::Due { case, effect: key, generation: 0 },
-        _ => Input::Up { watch: named(c) },
+        _ if c % 3 == 0 => Input::Up(Standing::Schedule("chore".into())),
+        _ => Input::Up(Standing::Watch(named(c))),
     }
 }
 

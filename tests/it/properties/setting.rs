@@ -39,6 +39,7 @@ escalation:
   - { level: 1, title: Self-service, after: 0s }
   - { level: 2, title: Engineers, after: 15m, role: engineers }
   - { level: 3, title: Everybody, after: 9h, role: engineers }
+schedules: [{ id: chore, what: Do the chore, every: 30m, owner: engineers }]
 checklist: [{ task: Write down what happened, owner: engineers, due: 1d }]
 ";
 
@@ -208,6 +209,7 @@ pub fn rules(variant: usize) -> Rules {
         start_within: Span::minutes(5),
         alert_channel: "C1".into(),
         incident_channel: None,
+        tells_own: true,
     }
 }
 

@@ -100,7 +100,8 @@ pub(super) async fn every_kind_is_read_back(home: &Home) {
     let mut batch = Batch::default();
     batch.incident(&recovered);
     let (alert, silent) = (CaseId("alert-1".into()), CaseId("alert-2".into()));
-    let acked = Ringing { title: "Slow \"x\"".into(), channel: "C01INC".into(), acked: true };
+    let acked =
+        Ringing { title: "Slow \"x\"".into(), channel: "C01INC".into(), acked: true, scenario: Some("s".into()) };
     let fresh = Ringing { acked: false, ..acked.clone() };
     batch.ringing(&alert, Some(&fresh));
     batch.ringing(&silent, Some(&fresh));
