@@ -31,6 +31,7 @@ pub(crate) fn came(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outco
         Outcome::Told => {}
         Outcome::Opened { number } => alerts::opened(draft, effect, *number),
         Outcome::Checked(checked) if effect.0.starts_with("detect/") => detected(draft, cx, effect, checked),
+        _ if effect.0.starts_with("keep/") => standing::kept(draft, cx, effect, outcome),
         _ if effect.0.starts_with("pick/") => pick::came(draft, cx, effect, outcome),
         _ if matches!(draft.case.body, Body::Plan(_)) => plan::came(draft, cx, effect, outcome),
         _ => in_run(draft, cx, effect, outcome),

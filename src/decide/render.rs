@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::model::approval::{Action, TargetIdentity};
-use crate::model::ask::Deed;
+use crate::model::ask::{Ask, Deed};
 use crate::model::effect::{Guard, Job, Probe, Question};
 use crate::model::expect::Rows;
 use crate::model::id::CaseId;
+use crate::model::param::Keep;
 use crate::model::run::{Run, StepRun};
 use crate::model::runbook::{Check, EffectClass, Pick, Preview, Step, Task, Undo};
 use crate::model::statement::fill;
@@ -74,17 +75,26 @@ pub(crate) fn preview(step: &Step, work: &Task, preview: &Preview, values: &Valu
 
 /// What a parameter can be chosen from, as a question.
 pub(crate) fn pick(name: &str, pick: &Pick, values: &Values) -> Result<Question, String> {
+    list(name, (&pick.target, pick.ask()?), values, crate::model::form::OPTIONS)
+}
+
+/// What is kept for a parameter.
+pub(crate) fn keep(name: &str, keep: &Keep) -> Result<Question, String> {
+    list(name, (&keep.target, Ask::Sql(&keep.sql)), &Values::new(), crate::model::param::KEPT)
+}
+
+fn list(name: &str, of: (&str, Ask<'_>), values: &Values, cap: usize) -> Result<Question, String> {
     let timeout = crate::model::time::Span::seconds(10);
     Ok(Question {
         id: name.to_owned(),
-        target: pick.target.clone(),
-        deed: pick.ask()?.deed(values, &[], timeout)?,
+        target: of.0.to_owned(),
+        deed: of.1.deed(values, &[], timeout)?,
         expect: crate::model::expect::Expect::default(),
         figure: String::new(),
         values: values.clone(),
         timeout,
         within: crate::model::time::Span::default(),
-        cap: crate::model::form::OPTIONS as u64,
+        cap: cap as u64,
         sensitive: Vec::new(),
         evidence: false,
     })

@@ -78,6 +78,18 @@ pub fn wants_history(input: &Input) -> bool {
     matches!(input, Input::Said { said: Ok(Asked { command: Command::Timeline, .. }), .. })
 }
 
+/// Whether deciding this input may begin a run, or the plan of one, which needs what was kept for it.
+#[must_use]
+pub fn may_begin(input: &Input) -> bool {
+    match input {
+        Input::Clicked(_) | Input::Filled(_) => true,
+        Input::Said { said: Ok(asked), .. } => {
+            matches!(asked.command, Command::Run { .. } | Command::Next { .. } | Command::Plan { .. })
+        }
+        _ => false,
+    }
+}
+
 /// Whether a verb acts on an incident.
 #[must_use]
 pub fn on_incident(command: &Command) -> bool {

@@ -228,7 +228,7 @@ pub(super) fn startable(
     if let Some(why) = &loaded.unusable {
         return Err(format!("`{}` cannot run here: {why}.", loaded.runbook.runbook));
     }
-    let values = loaded.values(given).map_err(|why| format!("{why}."))?;
+    let values = loaded.values(given, &cx.world.kept(&loaded.runbook.runbook)).map_err(|why| format!("{why}."))?;
     if let Some(why) = interlock::hindrance(loaded, &values, cx.world) {
         return Err(format!("`{}` does not run now: {why}.", loaded.runbook.runbook));
     }

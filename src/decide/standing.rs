@@ -12,8 +12,11 @@ use crate::model::catalog::Loaded;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::Event;
 use crate::model::id::EffectKey;
+use crate::model::outcome::Outcome;
+use crate::model::param::{KEPT_AT, Keep};
 use crate::model::schedule::Schedule;
 use crate::model::time::Millis;
+use crate::model::world::Kept;
 
 /// The process is up: opens the watch if it is new and makes its next detection due now.
 pub(super) fn watch_up(draft: &mut Draft, cx: &Cx<'_>, runbook: &str) {
@@ -21,6 +24,39 @@ pub(super) fn watch_up(draft: &mut Draft, cx: &Cx<'_>, runbook: &str) {
         draft.happen(Event::WatchOpened { runbook: runbook.to_owned() });
     }
     look(draft, cx, runbook, cx.now);
+    let params = cx.catalog.runbooks.get(runbook).map(|l| l.runbook.params.clone()).unwrap_or_default();
+    for (name, keep) in params.iter().filter_map(|(n, p)| Some((n, p.keep.as_ref()?))) {
+        ask_again(draft, (runbook, name), keep, cx.now);
+    }
+}
+
+/// Has the rows asked that are kept for a parameter.
+fn ask_again(draft: &mut Draft, of: (&str, &str), keep: &Keep, due: Millis) {
+    if let Ok(question) = render::keep(of.1, keep) {
+        let act = Act::Look { question: Some(Box::new(question)), acts_on: keep.target.clone(), changes: false };
+        draft.effect(keep_key(of), Lane::Check, due, act);
+    }
+}
+
+fn keep_key(of: (&str, &str)) -> EffectKey {
+    EffectKey::of(&["keep", of.0, of.1])
+}
+
+/// Rows to keep came back, or why not: the detection tells that the target is not there.
+pub(super) fn kept(draft: &mut Draft, cx: &Cx<'_>, effect: &EffectKey, outcome: &Outcome) {
+    let Body::Watch(watch) = &draft.case.body else { return };
+    let runbook = watch.runbook.clone();
+    let Some(loaded) = cx.catalog.runbooks.get(&runbook) else { return };
+    let mut params = loaded.runbook.params.iter().filter_map(|(n, p)| Some((n, p.keep.as_ref()?)));
+    let Some((param, keep)) = params.find(|(name, _)| *effect == keep_key((&runbook, name))) else { return };
+    if let Outcome::Previewed { rows, .. } = outcome {
+        let at = Some(cx.now.rfc3339());
+        let mut all = rows.identities(&rows.columns);
+        all.iter_mut().for_each(|row| drop(row.insert(KEPT_AT.to_owned(), at.clone())));
+        let rows = serde_json::to_string(&all).unwrap_or_default();
+        draft.out.kept.push(Kept { runbook: runbook.clone(), param: param.clone(), rows });
+    }
+    ask_again(draft, (&runbook, param), keep, cx.now.plus(keep.every));
 }
 
 /// Has the detection asked at `due`, or when its hours begin.

@@ -235,6 +235,10 @@ impl Committer {
                     }
                     self.world.history = self.store.history(id, 0, 10_000).await?;
                 }
+                if route::may_begin(&delivery.input) && catalog.keeps() {
+                    let began = self.slots.get(id).and_then(|s| s.case.incident()).map_or(now, |i| i.declared.began);
+                    self.world.kept = self.store.kept(began).await?;
+                }
                 let case = self.slots.get(id).map(|s| &s.case);
                 if case.is_some_and(|c| c.seq > 0) && *id == CaseId::incident(self.world.last_number + 1) {
                     // Declared by another engine since the world was read.
@@ -242,6 +246,7 @@ impl Committer {
                 }
                 let decision = decide::decide(case, &self.world, &delivery.input, now, ids, &catalog, &fixed.roster);
                 self.world.history.clear();
+                self.world.kept.clear();
                 decision
             }
         };
@@ -291,6 +296,9 @@ impl Committer {
         for sample in &decision.samples {
             batch.sample(&ids.hex(), now, sample);
             self.world.streaks.insert(sample.runbook.clone(), sample.streak);
+        }
+        for kept in &decision.kept {
+            batch.kept(&ids.hex(), now, kept);
         }
         for guard in &decision.guards {
             match guard {

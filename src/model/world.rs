@@ -68,6 +68,8 @@ pub struct World {
     pub streaks: BTreeMap<String, Streak>,
     pub last_number: u64,
     pub rules: Rules,
+    /// What was kept before the incident began, by runbook and parameter; only where a run may start.
+    pub kept: BTreeMap<String, BTreeMap<String, String>>,
     /// The events of the case, only for the verbs that show them.
     pub history: Vec<Entry>,
 }
@@ -89,6 +91,12 @@ pub struct Rules {
 }
 
 impl World {
+    /// What was kept for the parameters of a runbook.
+    #[must_use]
+    pub fn kept(&self, runbook: &str) -> BTreeMap<String, String> {
+        self.kept.get(runbook).cloned().unwrap_or_default()
+    }
+
     /// Whoever else holds a lock.
     #[must_use]
     pub fn other(&self, lock: &str, me: &CaseId) -> Option<&Held> {
@@ -119,6 +127,14 @@ pub struct Sample {
     pub streak: Streak,
 }
 
+/// Rows to keep for a parameter, as a JSON array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    pub runbook: String,
+    pub param: String,
+    pub rows: String,
+}
+
 /// What must still be true at the commit; otherwise the decision is made again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Guard {
@@ -138,6 +154,7 @@ pub struct Decision {
     /// Handles (buttons, forms, approval ids) that lead back to this case.
     pub handles: Vec<String>,
     pub samples: Vec<Sample>,
+    pub kept: Vec<Kept>,
     pub guards: Vec<Guard>,
     pub reply: Option<Reply>,
 }

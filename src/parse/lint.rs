@@ -75,6 +75,9 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     for (name, what) in pick::faults(runbook) {
         faults.push(catalog::fault(file, text, &["params:", &format!("{name}:"), "pick:"], &what));
     }
+    for (name, what) in pick::kept(runbook) {
+        faults.push(catalog::fault(file, text, &["params:", &format!("{name}:")], &what));
+    }
     let mut ids = BTreeSet::new();
     for step in &runbook.steps {
         if !ids.insert(&step.id) {
@@ -127,6 +130,9 @@ pub(super) fn asks(runbook: &Runbook) -> Vec<(&str, Ask<'_>, bool)> {
     }
     for pick in runbook.params.values().filter_map(|p| p.pick.as_ref()) {
         add(&pick.target, pick.ask(), false);
+    }
+    for keep in runbook.params.values().filter_map(|p| p.keep.as_ref()) {
+        add(&keep.target, Ok(Ask::Sql(&keep.sql)), false);
     }
     for task in runbook.steps.iter().flat_map(|s| tasks(&s.work)) {
         add(&task.target, task.ask(), !task.reads());
@@ -217,6 +223,10 @@ fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<Str
                 let shown = if sql { format!(":{p}") } else { format!("{{{p}}}") };
                 let what = format!("`{shown}` in `{id}` is no parameter: {near}declare it under `params`");
                 faults.push((vec![at.clone(), shown], what));
+            }
+            if !sql && runbook.params.get(&p).is_some_and(|p| p.keep.is_some()) {
+                let what = format!("`{{{p}}}` in `{id}` is rows that were kept, which only a statement takes");
+                faults.push((vec![at.clone()], what));
             }
             used.insert(p);
         }

@@ -115,6 +115,21 @@ fn run(program: &str, args: &[&str]) {
 }
 
 impl Loss {
+    /// Waits until the live database's rows were counted and kept.
+    async fn counted(&self) {
+        sqlx::any::install_default_drivers();
+        let mut store = sqlx::AnyConnection::connect(&self.saas.world.store).await.expect("the bot's store");
+        for _ in 0..300 {
+            let kept: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM kept").fetch_one(&mut store).await.expect("a count");
+            if kept > 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("nothing was kept: {}", self.saas.world.bot.log());
+    }
+
     /// Backs the SaaS up as the backup job does, `hours` ago; `spoil` changes the encrypted file.
     async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
         let at = |name: &str| self.store.0.join(name).display().to_string();
@@ -197,6 +212,9 @@ async fn the_newest_backup_is_restored_and_proved() {
     let loss = stage().await;
     let saas = &loss.saas;
     saas.vendors.with(|b| b.supabase.projects.insert(NEW.into(), "ACTIVE_HEALTHY".into()));
+    loss.counted().await;
+    // One payment was counted and is in no backup.
+    saas.sql("delete from booking_payments where id = (select min(id::text)::uuid from booking_payments)").await;
     loss.back_up(2, PASSPHRASE, |_| {}).await;
     loss.begin().await;
     saas.approve("step: Download the newest backup", &["bob"]).await;
@@ -209,6 +227,8 @@ async fn the_newest_backup_is_restored_and_proved() {
     for table in COUNTED {
         assert_eq!(loss.fingerprint(table).await, saas.fingerprint(table).await, "{table}");
     }
+    let lost = saas.world.show("lost").await;
+    assert!(lost.contains("booking_payments          1 "), "the missing payment comes first: {lost}");
     saas.world.say("bob", "done surroundings all eleven are there").await;
     saas.approve("step: Deploy the application", &["bob", "carol"]).await;
     saas.see(|t| t.contains("Or type: /dr done payments")).await;

@@ -90,6 +90,11 @@ fn statements(runbook: &Runbook) -> Vec<Asked<'_>> {
         all.extend(check.sql.as_deref().map(|sql| Asked { id: &check.id, sql, writes: false, all: false }));
         all.extend(further(&check.id, &check.also));
     }
+    for (id, param) in &runbook.params {
+        let lists = param.pick.as_ref().and_then(|p| p.sql.as_deref());
+        let kept = param.keep.as_ref().map(|k| k.sql.as_str());
+        all.extend(lists.into_iter().chain(kept).map(|sql| Asked { id, sql, writes: false, all: false }));
+    }
     for (id, task) in &tasks {
         let seen = task.preview.as_ref().and_then(|p| p.sql.as_deref());
         all.extend(seen.map(|sql| Asked { id, sql, writes: false, all: false }));

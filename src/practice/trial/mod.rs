@@ -33,6 +33,7 @@ const CARD: usize = 24;
 /// The first difference, or what is not recorded.
 pub fn play(catalog: &Catalog, runbook: &str, case: &Recorded) -> Result<(), String> {
     let mut stage = Stage::new(catalog);
+    stage.kept_before(runbook, &case.kept)?;
     for (at, round) in case.detect.iter().enumerate() {
         detect(&mut stage, catalog, runbook, round).map_err(|why| format!("detection {}: {why}", at + 1))?;
     }

@@ -27,6 +27,10 @@ pub struct Recorded {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Scalar>")]
     pub given: BTreeMap<String, String>,
+    /// What was kept for parameters before the incident began: parameter to rows.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Vec<BTreeMap<String, Option<Scalar>>>>")]
+    pub kept: BTreeMap<String, KeptRows>,
     /// Detections one after the other.
     #[serde(default)]
     pub detect: Vec<Round>,
@@ -34,6 +38,9 @@ pub struct Recorded {
     #[serde(default)]
     pub run: Option<Run>,
 }
+
+/// Rows that were kept: column to text.
+pub type KeptRows = Vec<BTreeMap<String, Option<String>>>;
 
 /// One detection: what each check was told, and the light it leads to.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -20,6 +20,8 @@ use crate::model::runbook::Risk;
 use crate::model::time::{Millis, Span};
 use crate::model::world::{Decision, Guard, Held, Open, Rules, World};
 
+use super::record::KeptRows;
+
 /// Who speaks: the first asks, the others agree.
 pub(super) const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 
@@ -77,6 +79,15 @@ impl<'a> Stage<'a> {
             waiting: Vec::new(),
             count: 0,
         }
+    }
+
+    /// What was kept for a runbook's parameters before anything happened.
+    pub(super) fn kept_before(&mut self, runbook: &str, kept: &BTreeMap<String, KeptRows>) -> Result<(), String> {
+        for (param, rows) in kept {
+            let rows = serde_json::to_string(rows).map_err(|e| e.to_string())?;
+            self.world.kept.entry(runbook.to_owned()).or_default().insert(param.clone(), rows);
+        }
+        Ok(())
     }
 
     /// A person says something in the channel; gives the answer's text.
