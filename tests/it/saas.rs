@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use drbot::execute::sql::grants;
 use drbot::practice::bot::Wiring;
 use drbot::practice::scratch::{PASSWORD, Scratch};
-use drbot::practice::slack::plain_text;
+use drbot::practice::slack::{Private, plain_text, private_text};
 
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::support::Folder;
 use crate::vendors::Vendors;
-use crate::world::{CHANNEL, World, approval_id, user};
+use crate::world::{CHANNEL, LIMIT, World, approval_id, user};
 
 /// The database with the SaaS's schema.
 pub const SAAS: &str = "saas";
@@ -55,6 +55,26 @@ impl Saas {
     /// Runs statements as superuser, outside the bot.
     pub async fn sql(&self, sql: &str) {
         self.database.admin(SAAS, sql).await.expect(sql);
+    }
+
+    /// Waits for the list that Alice asked for, opens its form and sends it with these values, or leaves it if
+    /// there are none. Gives the labels she may choose from.
+    pub async fn choose(&self, param: &str, values: &[(&str, &str)]) -> Vec<String> {
+        let (alice, slack) = (user("alice"), &self.world.slack);
+        let here = |p: &Private| private_text(p).contains("the list is here");
+        let message = slack.wait_private((CHANNEL, &alice), here, LIMIT).await.expect("the list");
+        slack.click_private(&alice, &message, "Choose").await.expect("pressed");
+        let view = slack.wait_view(&alice, LIMIT).await.expect("a form");
+        let blocks = view.view["blocks"].as_array().expect("blocks");
+        let field = blocks.iter().find(|b| b["block_id"] == format!("param-{param}")).expect("the field");
+        let options = field["element"]["options"].as_array().expect("options");
+        if !values.is_empty() {
+            let fields: Vec<(String, &str)> = values.iter().map(|(n, v)| (format!("param-{n}"), *v)).collect();
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+            let answer = slack.submit(&alice, &view.id, &fields).await.expect("sent");
+            assert_eq!((answer.status, answer.body.as_str()), (200, ""), "the form is taken");
+        }
+        options.iter().map(|o| o["text"]["text"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// One value as text, asked by the superuser: the database's own word.

@@ -184,10 +184,13 @@ async fn the_whole_scenario() {
     for part in ["RED", "6 of 6 open calendars", "Booking Assistant active: false", ": crashed, begun"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let short = saas.world.say("alice", "declare S5").await + &saas.world.say("alice", "run S5").await;
-    assert!(short.contains("needs a value for `calendar`"), "{short}");
+    saas.world.say("alice", "declare S5").await;
+    let short = saas.world.say("alice", "run S5").await;
+    assert!(short.contains("needs a value for `calendar`. Listing `calendar`"), "{short}");
     let calendar = saas.calendar().await;
-    saas.world.say("alice", &format!("run S5 calendar={calendar}")).await;
+    let shown = saas.choose("calendar", &[("calendar", &calendar)]).await;
+    assert_eq!(shown.len(), 6, "one line for each calendar with a bot: {shown:?}");
+    assert!(shown.iter().all(|label| label.contains(", last message ")), "{shown:?}");
 
     let card = saas.approve(&format!("/api/v1/workflows/{WORKFLOW}/activate"), &["bob"]).await;
     assert!(card.contains("deactivate puts it back") && !card.contains(KEY), "{card}");

@@ -171,7 +171,14 @@ async fn s7_2_3_4_5_6_7_contained_with_evidence_first() {
     let mail = saas.fingerprint("webhook_events").await;
     saas.world.say("alice", &format!("declare {RUNBOOK}")).await;
     let bare = saas.world.say("alice", &format!("run {RUNBOOK}")).await;
-    assert!(bare.contains("needs a value"), "nobody is a default: {bare}");
+    assert!(bare.contains("needs a value") && bare.contains("Listing `user`"), "nobody is a default: {bare}");
+    let user = saas.ask("select id('user-9')::text").await;
+    let shown = saas.choose("user", &[]).await;
+    assert!(
+        shown[0].starts_with(&format!("{}: 7 odd logins, newest from an unknown country", &user[..8])),
+        "{shown:?}"
+    );
+    assert!(shown.iter().all(|label| !label.contains('@')), "accounts are told by their ids: {shown:?}");
 
     breach.run("evidence_key=nobody@booking.example").await;
     breach.card("program 2 ended with code 2").await;
