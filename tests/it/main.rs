@@ -38,6 +38,7 @@ mod scenario_s4;
 mod scenario_s5;
 mod scenario_s6;
 mod scenario_s7;
+mod scenario_s8;
 mod scenario_s9;
 mod schema;
 mod secrets;
