@@ -3,12 +3,12 @@
 
 use std::fs;
 
-use drbot::practice::scratch::PASSWORD;
+use drbot::practice::scratch::{BOOKING, PASSWORD};
 use sqlx::{Connection, Executor};
 
 use crate::saas::{SAAS, Saas, rights};
 use crate::support::Folder;
-use crate::world::user;
+use crate::world::{World, until_old, user};
 
 const RUNBOOK: &str = "database-indexes";
 /// What Supabase has anyway, and the role that owns the tables.
@@ -55,6 +55,39 @@ impl Upkeep {
     async fn session(&self) -> sqlx::PgConnection {
         self.saas.database.connect(&self.saas.database.superuser_url_of(SAAS)).await.expect("a session")
     }
+}
+
+/// A dump that has been going on for a while, as the application's role.
+async fn dump(world: &World) -> (i32, tokio::task::JoinHandle<bool>) {
+    let database = world.database.as_ref().expect("a database");
+    let mut session = database.connect(&database.url("app", PASSWORD, BOOKING)).await.expect("a session");
+    session.execute("set application_name = 'pg_dump'").await.expect("set");
+    let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut session).await.expect("a number");
+    let work = tokio::spawn(async move { session.execute("select pg_sleep(60)").await.is_ok() });
+    until_old(database).await;
+    (pid, work)
+}
+
+/// The page: ends everything active for a while, dumps and replication too. Here they are not even listed.
+#[tokio::test]
+async fn s8_1_maintenance_is_left_alone() {
+    let world = World::start(true).await;
+    let database = world.database.as_ref().expect("a database");
+    let (_, ended) = dump(&world).await;
+    const LITERAL: &str = "select pg_terminate_backend(pid) from pg_stat_activity where state = 'active' and query_start < now() - interval '2 seconds' and query not like '%pg_stat_activity%'";
+    database.admin(BOOKING, LITERAL).await.expect("the page's statement");
+    assert!(!ended.await.expect("over"), "the dump is broken off");
+
+    let (pid, going_on) = dump(&world).await;
+    world.say("alice", "declare S8").await;
+    world.say("alice", "run S8").await;
+    world.see(|t| t.contains("(skipped): nothing to do") && t.contains("Recovered after")).await;
+    let mut admin = database.connect(&database.superuser_url_of(BOOKING)).await.expect("a session");
+    let there = "select exists (select from pg_stat_activity where pid = $1 and state = 'active')";
+    let there: bool = sqlx::query_scalar(there).bind(pid).fetch_one(&mut admin).await.expect("an answer");
+    assert!(there && !going_on.is_finished(), "it goes on");
+    going_on.abort();
+    world.finish();
 }
 
 /// The page: rebuilds everything under locks. Here one index, while others write.

@@ -63,7 +63,7 @@ fn the_first_difference_is_told() {
             CASES,
             "light: could not check",
             "light: green",
-            "is `could not check` (target main-db refused the connection)",
+            "is `could not check` (target main-db refused the connection; 12 of 100 connections in use, 3 active, 0 waiting for locks)",
         ),
         (
             CASES,
@@ -88,7 +88,7 @@ fn the_first_difference_is_told() {
             CASES,
             "light: green",
             "ligth: green",
-            "database-performance.yaml: line 10 column 9: there is no key `ligth` here: did you mean `light`?",
+            "database-performance.yaml: line 11 column 9: there is no key `ligth` here: did you mean `light`?",
         ),
         (CASES, "        look: {", "        lock: {", "step `look`: no `answer` is recorded"),
     ];
