@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::{Alert, Origin, Round};
 use super::approval::{Approval, ApprovalId};
 use super::catalog::Loaded;
+use super::deadline::Deadline;
 use super::effect::CardKind;
 use super::expect::Rows;
 use super::form::Picking;
@@ -16,6 +17,7 @@ use super::inbound::FormPurpose;
 use super::outcome::Checked;
 use super::person::PersonId;
 use super::plan::Look;
+use super::run::Ways;
 use super::runbook::Objectives;
 use super::time::Millis;
 
@@ -254,6 +256,27 @@ pub enum Event {
         text: String,
         people: Vec<PersonId>,
     },
+    /// The step failed and people must say how to go on; a button for each way.
+    FailureAsked {
+        step: String,
+        ways: Ways,
+    },
+    /// A clock that people must meet began with the incident.
+    DeadlineBegan {
+        deadline: Box<Deadline>,
+    },
+    /// These people were reminded; the incident's thread carries it and rings their bell.
+    DeadlineNear {
+        step: String,
+        text: String,
+        people: Vec<PersonId>,
+    },
+    /// It was reported as done, which ends the clock.
+    DeadlineMet {
+        step: String,
+        by: PersonId,
+        evidence: String,
+    },
     RunAborted {
         by: PersonId,
         why: String,
@@ -347,6 +370,10 @@ impl Event {
             Event::ChoiceAsked { .. } => "choice_asked",
             Event::Chosen { .. } => "chosen",
             Event::Notified { .. } => "notified",
+            Event::FailureAsked { .. } => "failure_asked",
+            Event::DeadlineBegan { .. } => "deadline_began",
+            Event::DeadlineNear { .. } => "deadline_near",
+            Event::DeadlineMet { .. } => "deadline_met",
             Event::RunAborted { .. } => "run_aborted",
             Event::RunHandedOver { .. } => "run_handed_over",
             Event::UndoAsked { .. } => "undo_asked",
@@ -435,6 +462,9 @@ mod tests {
             Event::WaitOver { step: step(), ok: true, figures: vec![] },
             Event::ChoiceAsked { step: step(), buttons: vec![button()] },
             Event::Chosen { step: step(), by: by(), label: step() },
+            Event::FailureAsked { step: step(), ways: Ways { retry: button(), skip: button(), abort: button() } },
+            Event::DeadlineNear { step: step(), text: step(), people: vec![by()] },
+            Event::DeadlineMet { step: step(), by: by(), evidence: step() },
             Event::RunAborted { by: by(), why: step() },
             Event::RunHandedOver { to: step() },
             Event::UndoAsked { step: step(), by: by() },
