@@ -2,7 +2,7 @@
 //! its scenario's detection, which only reads, and never anything else.
 
 use super::draft::Draft;
-use super::{Cx, approve, narrate, private, said};
+use super::{Cx, approve, deadline, narrate, private, said};
 use crate::model::alert::{Alarm, AlertGroup, Opening, Origin, Round};
 use crate::model::case::Body;
 use crate::model::effect::{Act, Lane};
@@ -160,6 +160,9 @@ pub(crate) fn opening(draft: &mut Draft, cx: &Cx<'_>, opening: &Opening) -> Repl
         began: opening.began,
         origin: Some(opening.origin.clone()),
     }));
+    if let Some(loaded) = loaded {
+        deadline::begin(draft, cx, loaded);
+    }
     Reply::Opened(number)
 }
 

@@ -3,7 +3,7 @@
 
 use super::advance::advance;
 use super::draft::Draft;
-use super::{Cx, flow, params, pick, policy, start};
+use super::{Cx, deadline, failed, flow, params, pick, policy, start};
 use crate::model::approval::{Approval, ApprovalId, Standing};
 use crate::model::effect::{Act, AskForm, Lane};
 use crate::model::event::Event;
@@ -61,7 +61,7 @@ fn decide_click(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Option<Str
             let which = choice(draft, &click.button)?;
             Some(person.map_or_else(stranger, |p| flow::chosen(draft, cx, &p, which)))
         }
-        _ => Some("This button is from an earlier state of the incident; the card shows what is possible now.".into()),
+        _ => failed::clicked(draft, cx, click),
     }
 }
 
@@ -167,6 +167,9 @@ pub(crate) fn filled(draft: &mut Draft, cx: &mut Cx<'_>, form: &Form) -> Reply {
         FormPurpose::Deny(id) => written(form).map(|text| deny(draft, cx, id, (&form.by, text))),
         FormPurpose::Done(step) => written(form).map(|text| manual(draft, cx, (&person, step), (text, true))),
         FormPurpose::Cannot(step) => written(form).map(|text| manual(draft, cx, (&person, step), (text, false))),
+        FormPurpose::Skip(button) | FormPurpose::Abort(button) => {
+            written(form).map(|text| failed::filled(draft, cx, (&person, button), text))
+        }
         FormPurpose::Run(name) => params::filled(draft, cx, (form, &person), name),
     };
     let text = match answer {
@@ -296,6 +299,11 @@ pub(crate) fn manual(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Person, &str), w
     let ((person, step), (evidence, done)) = (who, what);
     let waiting = draft.incident().and_then(|i| i.person.as_ref()).is_some_and(|(s, ..)| s == step);
     if !waiting {
+        // The step may have been left out for later: its report still ends the clock.
+        let clock = if done { deadline::done(draft, cx, person, (step, evidence)) } else { None };
+        if let Some(text) = clock {
+            return text;
+        }
         return format!("Step `{step}` is not waiting for a person now. Nothing was changed.");
     }
     draft.happen(Event::PersonDid {
@@ -304,9 +312,11 @@ pub(crate) fn manual(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Person, &str), w
         evidence: evidence.to_owned(),
         done,
     });
+    let clock = if done { deadline::done(draft, cx, person, (step, evidence)) } else { None };
     advance(draft, cx);
     if done {
-        format!("Noted: `{step}` is done.")
+        let clock = clock.map(|text| format!(" {text}")).unwrap_or_default();
+        format!("Noted: `{step}` is done.{clock}")
     } else {
         format!("Noted: `{step}` cannot be done. The run is paused.")
     }
@@ -316,6 +326,9 @@ pub(crate) fn manual(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Person, &str), w
 pub(crate) fn due(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey) {
     if effect.0.starts_with("wait/") {
         return flow::over(draft, cx, effect);
+    }
+    if effect.0.starts_with("deadline/") {
+        return deadline::due(draft, cx, effect);
     }
     let Some(id) = effect.0.strip_prefix("expire/").and_then(|k| k.rsplit('/').next()) else { return };
     let Some(approval) = find(draft, &ApprovalId(id.to_owned())) else { return };

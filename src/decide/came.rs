@@ -3,7 +3,7 @@
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, flow, narrate, pick, plan, policy, render, standing, verdict};
+use super::{Cx, alerts, failed, flow, narrate, pick, plan, policy, render, standing, verdict};
 use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
 use crate::model::case::{Body, Card, Detection};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
@@ -228,6 +228,7 @@ pub(crate) fn settled(draft: &mut Draft, cx: &mut Cx<'_>, happened: bool) {
     } else {
         draft.happen(Event::RunPaused { why: "the step did not happen".into() });
         advance::ended(draft);
+        failed::ask(draft, cx);
     }
     advance(draft, cx);
 }

@@ -12,7 +12,7 @@ use crate::model::id::{ButtonId, EffectKey};
 use crate::model::message::Reply;
 use crate::model::outcome::{Checked, Verdict};
 use crate::model::person::{Person, PersonId};
-use crate::model::run::{Phase, Run, RunState};
+use crate::model::run::{Phase, Run, RunState, StepRun};
 use crate::model::runbook::{Step, Work};
 use crate::model::statement::fill;
 use crate::model::time::Millis;
@@ -171,16 +171,20 @@ pub(super) fn looked(draft: &mut Draft, cx: &mut Cx<'_>, step: &Step, checked: &
     advance(draft, cx);
 }
 
+/// Whether people stopped the step, or let its time pass: no file overrules that.
+pub(super) fn denied(state: &StepRun) -> bool {
+    state.approval.as_ref().is_some_and(|a| a.standing != Standing::Used)
+}
+
 /// What a failed step means for the run: true if it goes on by itself. What people denied always stops.
 pub(super) fn goes_on(draft: &mut Draft, run: &Run) -> bool {
     let Some((step, state)) = run.current() else { return false };
-    let decided = state.approval.as_ref().is_some_and(|a| a.standing != Standing::Used);
-    if decided || matches!(step.work, Work::Manual(_)) || state.undoes.is_some() {
+    if denied(state) || matches!(step.work, Work::Manual(_)) || state.undoes.is_some() {
         return false;
     }
     let why = format!("it failed ({}) and the runbook goes on", state.remark.as_deref().unwrap_or("no reason given"));
     match &step.on_fail {
-        OnFail::Stop => return false,
+        OnFail::Stop | OnFail::Ask => return false,
         OnFail::Continue => draft.happen(Event::StepSkipped { step: step.id.clone(), why }),
         OnFail::Go(target) => {
             draft.happen(Event::StepSkipped { step: step.id.clone(), why });

@@ -378,6 +378,7 @@ fn summary(case: &Case) -> Option<Open> {
         recovered: incident.recovered,
         card: case.cards.get(&CardKind::Main).filter(|c| !c.ts.is_empty()).map(|c| c.ts.clone()),
         origins: incident.origins.clone(),
+        clocks: incident.clocks(),
     })
 }
 

@@ -107,4 +107,8 @@ pub enum FormPurpose {
     Cannot(String),
     /// The parameters of a run of this runbook.
     Run(String),
+    /// Why the failed step behind this button is left out.
+    Skip(ButtonId),
+    /// Why the run with the failed step behind this button ends.
+    Abort(ButtonId),
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::alert::Origin;
+use super::deadline::{Clock, Deadline};
 use super::event::{Declared, Event, Illegal};
 use super::form::Picking;
 use super::id::ButtonId;
@@ -30,6 +31,9 @@ pub struct Incident {
     /// Lists that persons choose parameters from, oldest first; at most `PICKINGS`, the oldest is forgotten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub picks: Vec<Picking>,
+    /// The clocks that people must meet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<Deadline>,
     /// Buttons of the current manual step: done, cannot.
     pub person: Option<(String, ButtonId, ButtonId)>,
 }
@@ -60,6 +64,7 @@ impl Incident {
             last_note: None,
             forms: Vec::new(),
             picks: Vec::new(),
+            deadlines: Vec::new(),
             person: None,
         }
     }
@@ -68,6 +73,13 @@ impl Incident {
     #[must_use]
     pub fn elapsed(&self, now: Millis) -> Span {
         self.recovered.unwrap_or(now).since(self.declared.began)
+    }
+
+    /// The clocks that still run.
+    #[must_use]
+    pub fn clocks(&self) -> Vec<Clock> {
+        let open = self.deadlines.iter().filter(|d| d.met.is_none());
+        open.map(|d| Clock { title: d.title.clone(), due: d.due }).collect()
     }
 
     /// Moves the incident by one event at time `at`.
@@ -110,8 +122,26 @@ impl Incident {
                 self.runs += 1;
                 Ok(())
             }
+            Event::DeadlineBegan { deadline } if self.deadlines.iter().all(|d| d.step != deadline.step) => {
+                self.deadlines.push((**deadline).clone());
+                Ok(())
+            }
+            Event::DeadlineNear { step, .. } => {
+                self.deadline(event, step)?.remind(at);
+                Ok(())
+            }
+            Event::DeadlineMet { step, by, .. } => {
+                self.deadline(event, step)?.met = Some((by.clone(), at));
+                Ok(())
+            }
             _ => self.apply_to_run(event, at),
         }
+    }
+
+    /// The clock of this step, which must still run.
+    fn deadline(&mut self, event: &Event, step: &str) -> Result<&mut Deadline, Illegal> {
+        let running = self.deadlines.iter_mut().find(|d| d.step == step && d.met.is_none());
+        running.ok_or_else(|| Illegal::new("incident without this clock", event))
     }
 
     /// One list is there. Without it nothing can be chosen, so the whole wish ends.

@@ -8,6 +8,7 @@ pub mod case;
 pub mod catalog;
 pub mod chain;
 pub mod command;
+pub mod deadline;
 pub mod effect;
 pub mod event;
 pub mod expect;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::AlertMatch;
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::chain::Also;
+use super::deadline::DeadlineRule;
 use super::expect::Expect;
 pub use super::flow::{ByHand, ManualWork};
 use super::flow::{Choose, Interlock, Notify, OnFail, Parallel, Retry, Wait};
@@ -47,6 +48,9 @@ pub struct Runbook {
     /// What must not be while this runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interlocks: Vec<Interlock>,
+    /// Times by which people must have done something, such as a notice to an authority.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<DeadlineRule>,
     pub detect: Detect,
     pub steps: Vec<Step>,
     #[serde(default)]

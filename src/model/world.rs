@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::Origin;
 use super::approval::Policy;
+use super::deadline::Clock;
 use super::effect::Effect;
 use super::event::{Entry, Event};
 use super::id::{ButtonId, CaseId, EffectKey};
@@ -31,6 +32,9 @@ pub struct Open {
     /// The alerts it belongs to.
     #[serde(default)]
     pub origins: Vec<Origin>,
+    /// Its clocks that people must still meet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<Clock>,
 }
 
 /// An alert group that fires, in short.

@@ -1,6 +1,7 @@
 //! What is well formed in a runbook file and still not safe or not sensible. Takes the file's text and the
 //! runbook; gives every fault with its place.
 
+mod deadlines;
 mod pick;
 mod sql;
 
@@ -63,6 +64,9 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
         if rule.labels.is_empty() {
             fault("alerts:", "an alert rule without labels would answer every alert: name at least `alertname`".into());
         }
+    }
+    for what in deadlines::faults(runbook) {
+        fault("deadlines:", what);
     }
     for what in interlocks(runbook) {
         fault("interlocks:", what);

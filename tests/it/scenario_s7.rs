@@ -199,11 +199,18 @@ async fn s7_2_3_4_5_6_7_contained_with_evidence_first() {
     let asked = breach.card("clock of 72 hours").await;
     assert!(asked.contains("private channel") && asked.contains("Nothing is sent by drbot"), "s7_6, s7_7: {asked}");
     assert_eq!(saas.fingerprint("webhook_events").await, mail, "s7_6: no mail by inserting a row");
-    let done =
-        saas.world.say("alice", "done notice Legal approved text 3 at 10:00; the 72 hours end on Thursday").await;
+    let done = saas.world.say("alice", "done notice Legal approved text 3 at 10:00").await;
     assert!(done.contains("is done"), "{done}");
+    // Recovered is one thing, the notice another: its clock goes on until somebody reports it.
+    breach.card("Send the notice to the data protection authority").await;
+    assert!(saas.world.say("alice", "skip notice-sent the facts are missing").await.contains("Skipped"));
     let card = breach.card("Recovered after").await;
     assert!(card.contains("0 roles left that the account granted") && card.contains("3 other admins"), "{card}");
+
+    assert!(card.contains("Notice to the data protection authority (72 h)") && card.contains("71 h 5"), "{card}");
+    let sent = saas.world.say("bob", "done notice-sent number 4711").await;
+    assert!(sent.contains("The clock of Notice") && sent.contains("71 h 5"), "{sent}");
+    breach.card("done by Bob at").await;
 
     let left =
         "select string_agg(role, ',' order by role) from user_roles where user_id in (id('user-1'), id('user-50'))";

@@ -99,6 +99,15 @@ fn step_line(event: &Event, roster: &Roster) -> Option<String> {
             let names: Vec<String> = people.iter().map(name).collect();
             format!("{step}: told {}: {text}", names.join(", "))
         }
+        Event::FailureAsked { step, .. } => format!("{step}: a person must decide: retry, skip or abort"),
+        Event::DeadlineBegan { deadline } => {
+            format!("the clock runs: {} until {}", deadline.title, deadline.due.date_clock())
+        }
+        Event::DeadlineNear { text, people, .. } => {
+            let names: Vec<String> = people.iter().map(name).collect();
+            format!("reminded {}: {text}", names.join(", "))
+        }
+        Event::DeadlineMet { step, by, evidence } => format!("{step}: {} ended its clock: {evidence}", name(by)),
         Event::RunAborted { by, why } => format!("{} aborted the run: {why}", name(by)),
         Event::RunHandedOver { to } => format!("the run goes over to runbook {to}"),
         Event::UndoAsked { step, by } => format!("{} asked to take back {step}", name(by)),
@@ -132,7 +141,9 @@ fn ended(step: &str, end: &StepEnd, rows: u64) -> String {
 pub fn chunk(entries: &[Entry], roster: &Roster) -> Option<Drawn> {
     let (mut text, mut runs, mut upto, mut more) = (String::new(), Vec::new(), 0, false);
     for (i, entry) in entries.iter().enumerate() {
-        if let Event::Notified { text: said, people, .. } = &entry.event {
+        if let Event::Notified { text: said, people, .. } | Event::DeadlineNear { text: said, people, .. } =
+            &entry.event
+        {
             more = !text.is_empty() || i + 1 < entries.len();
             if text.is_empty() {
                 return Some(notice((said, people), entry.seq, more, roster));
@@ -188,6 +199,7 @@ fn notice(what: (&str, &[PersonId]), upto: u64, more: bool, roster: &Roster) -> 
     let mut runs = vec![Run::Plain("🔔".into())];
     runs.extend(people(who, roster));
     runs.push(Run::Plain(format!(": {text}")));
-    let notify = format!("🔔 {}: {text}", names.join(", "));
+    let to = if names.is_empty() { String::new() } else { format!(" {}", names.join(", ")) };
+    let notify = format!("🔔{to}: {text}");
     Drawn { message: Message { notify, parts: vec![Part::Text(runs)] }, upto, more, loud: true }
 }

@@ -6,6 +6,7 @@ use crate::decide::policy;
 use crate::model::approval::{Approval, Standing};
 use crate::model::ask::Deed;
 use crate::model::case::Case;
+use crate::model::deadline::hours;
 use crate::model::expect::Rows;
 use crate::model::flow::Way;
 use crate::model::id::ButtonId;
@@ -39,6 +40,7 @@ fn draw(case: &Case, roster: &Roster, now: Millis, buttons: bool) -> Message {
         parts.extend(asking(run, roster, (now, buttons)));
         parts.extend(person(incident, run, buttons));
         parts.extend(choice(run, buttons));
+        parts.extend(failed(run, buttons));
     }
     parts.push(Part::Text([vec![Text::Bold("Next: ".into())], runs(&state)].concat()));
     Message { notify: format!("{title}. {state}"), parts }
@@ -70,6 +72,14 @@ fn clock(incident: &Incident, roster: &Roster, now: Millis) -> Vec<(String, Stri
         let (shown, more) = (titles.iter().take(5).copied().collect::<Vec<_>>(), titles.len().saturating_sub(5));
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         facts.push(("Alert".to_owned(), format!("{}{more}", shown.join(", "))));
+    }
+    for d in &incident.deadlines {
+        let state = match &d.met {
+            Some((by, at)) if *at <= d.due => format!("done by {} at {}", roster.name(by), at.date_clock()),
+            Some((by, at)) => format!("done by {} at {}, TOO LATE", roster.name(by), at.date_clock()),
+            None => d.left(now),
+        };
+        facts.push((format!("{} ({})", d.title, hours(d.within)), state));
     }
     if let Some(at) = incident.recovered {
         // The first failing check, which `began` is here, is also when it was detected.
@@ -154,6 +164,30 @@ fn choice(run: &Run, buttons: bool) -> Vec<Part> {
     let list: Vec<String> =
         (1..).zip(&choose.options).map(|(n, way)| format!("/dr next {n} ({})", way.label)).collect();
     parts.push(Part::Small(format!("Or type: {}", list.join("   "))));
+    parts
+}
+
+/// The failed step that people are asked about: a button for each way on.
+fn failed(run: &Run, buttons: bool) -> Vec<Part> {
+    let Some((step, ways)) = run.asked() else { return Vec::new() };
+    let id = &step.id;
+    let title = crate::model::statement::fill(&step.title, &run.values);
+    let mut parts = vec![
+        Part::Rule,
+        Part::Text(vec![
+            Text::Bold(format!("This did not go through: {title}\n")),
+            Text::Plain("Try it again, go on without it, or end the run?".to_owned()),
+        ]),
+    ];
+    if buttons {
+        let button = |id: &ButtonId, label: &str, style| Button { id: id.clone(), label: label.into(), style };
+        parts.push(Part::Buttons(vec![
+            button(&ways.retry, "Retry", Style::Primary),
+            button(&ways.skip, "Skip", Style::Plain),
+            button(&ways.abort, "Abort", Style::Danger),
+        ]));
+    }
+    parts.push(Part::Small(format!("Or type: /dr retry {id}   /dr skip {id} REASON   /dr abort REASON")));
     parts
 }
 
@@ -249,6 +283,9 @@ pub fn next_text(case: &Case, roster: &Roster) -> String {
     };
     match (state.phase, &run.state) {
         (Phase::Unknown, _) => unknown_text(step, state, roster),
+        (_, RunState::Paused(why)) if run.asked().is_some() => {
+            format!("Paused: {why}. Somebody must decide: retry, skip or abort.")
+        }
         (_, RunState::Paused(why)) => format!("Paused: {why}. /dr next tries again."),
         (Phase::Waiting, _) => state.approval.as_ref().map_or_else(String::new, |a| {
             format!("`{}` waits for approval: {}.", step.id, policy::of(a, roster).text(roster))

@@ -173,6 +173,7 @@ impl<'a> Stage<'a> {
             recovered: incident.recovered,
             card: None,
             origins: Vec::new(),
+            clocks: incident.clocks(),
         };
         self.world.last_number = self.world.last_number.max(open.number);
         self.world.open.insert(id.clone(), open);

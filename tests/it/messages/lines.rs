@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use drbot::model::alert::{Alert, Origin, Round};
 use drbot::model::approval::{Action, Approval, ApprovalId, Policy, Standing, TargetIdentity};
 use drbot::model::ask::Deed;
+use drbot::model::deadline::{Deadline, DeadlineRule, From};
 use drbot::model::effect::CardKind;
 use drbot::model::event::{Declared, Event, StepEnd};
 use drbot::model::expect::Rows;
@@ -14,6 +15,7 @@ use drbot::model::inbound::FormPurpose;
 use drbot::model::outcome::{Checked, Verdict};
 use drbot::model::person::{PersonId, Speaker};
 use drbot::model::plan::Look;
+use drbot::model::run::Ways;
 use drbot::model::runbook::{EffectClass, Objectives, Risk};
 use drbot::model::statement::Statement;
 use drbot::model::time::{Millis, Span};
@@ -21,7 +23,7 @@ use drbot::model::time::{Millis, Span};
 use crate::properties::setting::catalog;
 
 /// How many kinds there are.
-pub const KINDS: usize = 52;
+pub const KINDS: usize = 56;
 
 /// The place of a kind in the list: a new kind does not compile until it has one, and a sample.
 pub fn place(event: &Event) -> usize {
@@ -29,8 +31,8 @@ pub fn place(event: &Event) -> usize {
         Event::Declared(_) => 0,
         Event::StatusAsked { .. } => 1,
         Event::WatchOpened { .. } => 2,
-        Event::ScheduleOpened { .. } => 50,
-        Event::ScheduleDue => 51,
+        Event::ScheduleOpened { .. } => 54,
+        Event::ScheduleDue => 55,
         Event::ControlOpened => 3,
         Event::Refused { .. } => 4,
         Event::Noted { .. } => 5,
@@ -78,6 +80,10 @@ pub fn place(event: &Event) -> usize {
         Event::Notified { .. } => 47,
         Event::PickAsked { .. } => 48,
         Event::Picked { .. } => 49,
+        Event::FailureAsked { .. } => 50,
+        Event::DeadlineBegan { .. } => 51,
+        Event::DeadlineNear { .. } => 52,
+        Event::DeadlineMet { .. } => 53,
     }
 }
 
@@ -191,6 +197,18 @@ fn picking() -> Picking {
     }
 }
 
+fn deadline() -> Deadline {
+    let rule = DeadlineRule {
+        title: "Notice to the authority".into(),
+        within: Span::minutes(72 * 60),
+        from: From::Detected,
+        remind: vec![],
+        role: "legal".into(),
+        until: "sent".into(),
+    };
+    Deadline::new(&rule, Millis(1_790_000_000_000))
+}
+
 fn origin() -> Origin {
     Origin { case: CaseId("alert-1f2e3d4c5b6a7980".into()), round: 1, title: "PostgresSlow".into() }
 }
@@ -272,6 +290,10 @@ fn of_steps() -> Vec<Event> {
         Event::WaitOver { step: "calm".into(), ok: false, figures: vec!["3 left".into()] },
         Event::ChoiceAsked { step: "way".into(), buttons: vec![button()] },
         Event::Chosen { step: "way".into(), by: by("bob"), label: "Restore from the backup".into() },
+        Event::FailureAsked { step: step(), ways: Ways { retry: button(), skip: button(), abort: button() } },
+        Event::DeadlineBegan { deadline: Box::new(deadline()) },
+        Event::DeadlineNear { step: "sent".into(), text: "4 h left".into(), people: vec![by("bob")] },
+        Event::DeadlineMet { step: "sent".into(), by: by("bob"), evidence: "number 4711".into() },
         Event::RunAborted { by: by("bob"), why: "another way was found".into() },
         Event::RunHandedOver { to: "repair".into() },
         Event::UndoAsked { step: step(), by: by("bob") },

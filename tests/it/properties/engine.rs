@@ -211,6 +211,7 @@ impl Engine {
             recovered: incident.recovered,
             card: self.cases[id].case.cards.get(&CardKind::Main).map(|c| c.ts.clone()),
             origins: incident.origins.clone(),
+            clocks: incident.clocks(),
         };
         self.world.last_number = self.world.last_number.max(open.number);
         self.world.open.insert(id.clone(), open);

@@ -212,6 +212,8 @@ impl Judge {
             | Event::Picked { .. }
             | Event::VoteRefused { .. }
             | Event::AlertJoined { .. }
+            | Event::DeadlineNear { .. }
+            | Event::DeadlineMet { .. }
             | Event::Refused { .. } => Ok(()),
             other => Err(format!("{} while a step is unknown", other.kind())),
         }

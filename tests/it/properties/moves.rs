@@ -65,7 +65,7 @@ fn pick<T>(list: &[T], at: usize) -> Option<&T> {
 
 /// One effect gets its outcome, those of runs before others.
 fn work(engine: &Engine, roll: Roll) -> Option<Input> {
-    let steps = ["start/", "preview/", "verify/", "probe/", "proof/", "wait/", "open/", "pick/"];
+    let steps = ["start/", "preview/", "verify/", "probe/", "proof/", "wait/", "open/", "pick/", "deadline/"];
     let of_run = |k: &EffectKey| steps.iter().any(|p| k.0.starts_with(p));
     let (runs, others): (Vec<_>, Vec<_>) = engine.effects.iter().partition(|(k, _)| of_run(k));
     let list = if runs.is_empty() || roll.a.is_multiple_of(5) && !others.is_empty() { others } else { runs };
@@ -252,6 +252,10 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             Some(button) if c.is_multiple_of(2) => click(engine, &open.case, button, roll),
             _ if c % 8 == 3 => said(b % 4, roll, number, Command::Skip { step: step.id.clone(), reason: "no".into() }),
             _ => said(b % 4, roll, number, Command::Next { choice: Some(1 + a % 3) }),
+        },
+        Some((_, state)) if paused && c % 4 == 3 && state.asked.is_some() => match &state.asked {
+            Some(w) => click(engine, &open.case, [&w.retry, &w.skip, &w.abort][a % 3], roll),
+            None => start(),
         },
         _ if paused && c % 16 == 1 => said(b % 4, roll, number, Command::Abort { reason: "enough".into() }),
         _ if (paused || run.over()) && c % 8 == 2 => said(b % 4, roll, number, Command::Undo { step: None }),

@@ -73,6 +73,7 @@ steps:
 const LOOK: &str = "
   - id: look
     title: Look at it
+    on_fail: ask
     do: { sql: { target: db, effect: observe, risk: safe, sql: select 1 } }
 ";
 
@@ -98,6 +99,7 @@ fn change(id: &str, effect: &str, risk: &str, probe: bool) -> String {
         "
   - id: {id}
     title: Change it
+    on_fail: ask
     do:
       sql:
         target: db
@@ -143,6 +145,13 @@ fn asking(name: &str, note: &str) -> (String, String) {
     (file, text.replace("steps:\n", ASKS))
 }
 
+/// A runbook with a clock that people must meet.
+fn clocked(name: &str, steps: &str, note: &str) -> (String, String) {
+    let (file, text) = file(name, steps, note);
+    let clock = "deadlines: [{ title: Notice, within: 30m, remind: [20m, 5m], role: owner, until: call }]\nsteps:\n";
+    (file, text.replace("steps:\n", clock))
+}
+
 /// The catalog; another `edition` has the same runbooks with other bytes.
 pub fn catalog(edition: &str) -> Catalog {
     let once = change("cancel", "once", "disruptive", true);
@@ -154,7 +163,7 @@ pub fn catalog(edition: &str) -> Catalog {
         file("cancel", &format!("{once}{LOOK}"), edition),
         file("repair", &atomic, edition),
         file("ways", &format!("{WAYS}{MANUAL}{LOOK}"), edition),
-        file("hands", &format!("{MANUAL}{blind}"), edition),
+        clocked("hands", &format!("{MANUAL}{blind}"), edition),
     ]
     .into();
     let site = Site {

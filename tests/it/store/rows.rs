@@ -42,6 +42,7 @@ fn open(number: u64) -> Open {
         recovered: None,
         card: None,
         origins: Vec::new(),
+        clocks: Vec::new(),
     }
 }
 
