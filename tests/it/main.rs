@@ -39,6 +39,7 @@ mod scenario_s5;
 mod scenario_s6;
 mod scenario_s7;
 mod scenario_s9;
+mod scenario_smoke;
 mod schema;
 mod secrets;
 mod status;

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Connection;
 
 use crate::saas::{SAAS, Saas, rights};
+use crate::scenario_smoke::{SECRET, behind, synthetic};
 use crate::support::Folder;
 use crate::vendors::supabase::{REF, TOKEN};
 use crate::world::LIMIT;
@@ -73,6 +74,7 @@ async fn stage() -> Loss {
     let (store, work, home) = (Folder::new(), Folder::new(), Folder::new());
     fs::write(home.0.join("pass"), PASSPHRASE).expect("written");
     fs::write(home.0.join("curl"), "").expect("written");
+    let user = synthetic(&home.0, SECRET);
     let saas = Saas::start(RUNBOOK, "", |w, vendors| {
         let url = |url: &str| url.replace(&format!("/{SAAS}?"), &format!("/{RECOVERY}?"));
         let main = w.targets[0].clone();
@@ -93,8 +95,10 @@ async fn stage() -> Loss {
             ("folder", work.0.display().to_string()),
             ("owner", "booking".to_owned()),
             ("repository", "saas".to_owned()),
+            ("smoke_url", vendors.base("project")),
+            ("smoke_service", "recovery".to_owned()),
         ];
-        w.parameters.extend(values.map(|(name, value)| (RUNBOOK.into(), name.into(), value)));
+        w.parameters.extend(values.into_iter().chain(user).map(|(name, value)| (RUNBOOK.into(), name.into(), value)));
     })
     .await;
     let port = saas.database.port();
@@ -106,6 +110,7 @@ async fn stage() -> Loss {
     for sql in [grants("recovery-db", RECOVERY), tag] {
         saas.database.admin(RECOVERY, &sql).await.expect("the recovery database");
     }
+    behind(&saas, RECOVERY);
     Loss { saas, store, work, _gpg: home }
 }
 
@@ -214,8 +219,11 @@ async fn the_newest_backup_is_restored_and_proved() {
     saas.see(|t| t.contains("Or type: /dr done payments")).await;
     assert_eq!(saas.vendors.with(|b| b.github.deployed.clone()), [(NEW.to_owned(), "0123abc".to_owned())]);
     saas.world.say("bob", "done payments none was missing").await;
-    saas.see(|t| t.contains("Or type: /dr done smoke")).await;
-    saas.world.say("bob", "done smoke five of five").await;
+    saas.approve("step: Make the test booking", &["bob"]).await;
+    saas.approve("step: Remove the test booking", &["bob"]).await;
+    saas.see(|t| t.contains("Or type: /dr done smoke-whatsapp")).await;
+    assert_eq!(loss.fingerprint("bookings").await, saas.fingerprint("bookings").await, "the test booking is gone");
+    saas.world.say("bob", "done smoke-whatsapp it answered").await;
     saas.see(|t| t.contains("Recovered after") && t.contains("16 of 16 critical tables")).await;
     saas.finish();
 }

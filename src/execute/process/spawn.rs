@@ -116,7 +116,7 @@ fn command(program: &Program, execution: &str, pipeline: &Pipeline) -> Command {
     let mut command = Command::new(&program.path);
     command.args(&program.args).env_clear().current_dir("/");
     command.envs(pipeline.env.iter().map(|(name, value)| (name, value)));
-    command.env("PATH", PATH).env("LANG", "C.UTF-8").env(MARK, execution);
+    command.env("PATH", PATH).env("LANG", "C.UTF-8").env(MARK, Mark::value(execution));
     command
 }
 

@@ -27,12 +27,18 @@ pub(super) struct Mark {
 }
 
 impl Mark {
+    /// What stands in the environment. Two drbots on one machine both have a first step of a first incident, so
+    /// the number of this process is in it: else one would end the other's programs.
+    pub fn value(execution: &str) -> String {
+        format!("{execution}@{}", me())
+    }
+
     /// A mark that no other pipeline of this process has at the same time.
     pub fn of(execution: &str) -> Mark {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let most = getrlimit(Resource::Msgqueue).maximum.unwrap_or(1 << 20).max(2);
         let limit = NEXT.fetch_add(1, Ordering::Relaxed) % (most - 1) + 1;
-        Mark { entry: format!("{MARK}={execution}").into_bytes(), limit }
+        Mark { entry: format!("{MARK}={}", Mark::value(execution)).into_bytes(), limit }
     }
 }
 
