@@ -106,7 +106,8 @@ impl Stage {
     }
 }
 
-fn read_all(folder: &Path) -> String {
+/// Everything below a folder, as text.
+pub fn read_all(folder: &Path) -> String {
     let entries = fs::read_dir(folder).expect("a folder").flatten();
     let one = |e: fs::DirEntry| match e.path().is_dir() {
         true => read_all(&e.path()),
