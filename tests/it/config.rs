@@ -40,6 +40,7 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
         ("app-secret-key", "sb_secret_0123456789\n"),
         ("supabase-token", "Bearer sbp_0123456789\n"),
         ("recovery-db-observer", "postgres://drbot_observer:a@recovery.example/postgres\n"),
+        ("recovery-db-operator", "postgres://drbot_operator:b@recovery.example/postgres\n"),
         ("backup-store", "Bearer store_0123456789\n"),
         ("supabase-secret-key", "sb_secret_0123456789\n"),
         ("github-token", "Bearer ghs_0123456789\n"),

@@ -350,7 +350,11 @@ fn every_event_has_its_line() {
     assert_eq!(places, (0..lines::KINDS).collect(), "every kind has its sample");
     for event in samples {
         let kind = event.kind();
-        assert_eq!(serde_json::to_value(&event).expect("JSON")["kind"], kind, "the stored name is the word in the JSON");
+        assert_eq!(
+            serde_json::to_value(&event).expect("JSON")["kind"],
+            kind,
+            "the stored name is the word in the JSON"
+        );
         let line = narrate::history::line(&event, &crate::properties::setting::roster(0));
         assert_eq!(line.is_some(), narrate::history::tells(&event), "{kind}");
         told.push_str(&format!("{kind}: {}\n", line.unwrap_or_else(|| "-".into())));

@@ -36,8 +36,10 @@ impl Saas {
         let commands = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("commands");
         let folder = files.0.join("commands");
         std::fs::create_dir(&folder).expect("a folder for runbooks");
-        for name in ["_shared.yaml".to_owned(), format!("{runbook}.yaml")] {
-            std::fs::copy(commands.join(&name), folder.join(&name)).expect("the runbook is there");
+        std::fs::copy(commands.join("_shared.yaml"), folder.join("_shared.yaml")).expect("the shared file");
+        for name in with_parts(runbook) {
+            let file = format!("{name}.yaml");
+            std::fs::copy(commands.join(&file), folder.join(&file)).expect("the runbook is there");
         }
         let vendors = Vendors::start().await;
         vendors.with(|b| b.supabase.database = Some(database.port()));
@@ -131,6 +133,25 @@ pub fn rights(runbook: &str) -> String {
     let file = crate::support::commands().join(format!("{runbook}.yaml"));
     let text = std::fs::read_to_string(file).expect("the runbook");
     text.lines().filter_map(|l| l.strip_prefix("# -- ")).collect::<Vec<_>>().join("\n")
+}
+
+/// A runbook and those that it contains or leads to.
+fn with_parts(runbook: &str) -> Vec<String> {
+    let mut all = vec![runbook.to_owned()];
+    let mut at = 0;
+    while let Some(name) = all.get(at) {
+        let text =
+            std::fs::read_to_string(crate::support::commands().join(format!("{name}.yaml"))).expect("the runbook");
+        let named =
+            text.split("runbook: ").skip(1).filter_map(|rest| rest.split_once(" }")).map(|(name, _)| name.to_owned());
+        for name in named.filter(|n| !n.contains(char::is_whitespace)) {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        at += 1;
+    }
+    all
 }
 
 async fn prepare(database: &Scratch, rights: &str) {

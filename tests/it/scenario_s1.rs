@@ -109,6 +109,8 @@ async fn the_runbook_leads_from_the_figures_to_the_proof() {
     assert!(plain_text(&card).contains(&format!("POST /v1/projects/{REF}/restart")), "{}", plain_text(&card));
     assert_eq!(vendors.with(|b| b.supabase.restarts), 0);
     world.say("bob", &format!("approve {}", approval_id(&card))).await;
+    world.see(|t| t.contains("/dr next 2 (Try it as a user)")).await;
+    world.say("alice", "next 1").await;
     world.see(|t| t.contains("Recovered and verified")).await;
     assert_eq!(vendors.with(|b| b.supabase.restarts), 1);
     vendors.finish();

@@ -12,15 +12,18 @@ use sha2::{Digest, Sha256};
 use sqlx::Connection;
 
 use crate::saas::{SAAS, Saas, rights};
+use crate::scenario_smoke::{SECRET, behind, synthetic};
 use crate::support::Folder;
+use crate::vendors::Vendors;
+use crate::vendors::stripe::KEY;
 use crate::vendors::supabase::{REF, TOKEN};
 use crate::world::LIMIT;
 
 const RUNBOOK: &str = "total-data-loss";
-const RECOVERY: &str = "recovery";
+pub const RECOVERY: &str = "recovery";
 /// The recovery project's ref, as its tag says.
-const NEW: &str = "zyxwvutsrqponmlkjihg";
-const PASSPHRASE: &str = "a-passphrase-for-backups";
+pub const NEW: &str = "zyxwvutsrqponmlkjihg";
+pub const PASSPHRASE: &str = "a-passphrase-for-backups";
 const PROGRAMS: [&str; 16] = [
     "awk",
     "curl",
@@ -62,23 +65,25 @@ const COUNTED: [&str; 16] = [
 ];
 
 /// The bot, the recovery database, and the store's and the restore's folders.
-struct Loss {
-    saas: Saas,
+pub struct Loss {
+    pub saas: Saas,
     store: Folder,
     work: Folder,
     _gpg: Folder,
 }
 
-async fn stage() -> Loss {
+pub async fn stage() -> Loss {
     let (store, work, home) = (Folder::new(), Folder::new(), Folder::new());
     fs::write(home.0.join("pass"), PASSPHRASE).expect("written");
     fs::write(home.0.join("curl"), "").expect("written");
-    let saas = Saas::start(RUNBOOK, "", |w, vendors| {
+    let user = synthetic(&home.0, SECRET);
+    let saas = Saas::start(RUNBOOK, &rights("stripe-webhook-failures"), |w, vendors| {
         let url = |url: &str| url.replace(&format!("/{SAAS}?"), &format!("/{RECOVERY}?"));
         let main = w.targets[0].clone();
         w.targets.push(("recovery-db".into(), url(&main.1), url(&main.2)));
         w.more_targets.push(vendors.target("supabase", "management", ("Authorization", &format!("Bearer {TOKEN}"))));
         w.more_targets.push(vendors.target("github", "github", ("Authorization", &format!("Bearer {}", crate::vendors::github::TOKEN))));
+        w.more_targets.push(stripe_target(vendors));
         w.more_targets.push(vendors.target("backup-store", "store", ("Authorization", "Bearer store")));
         let programs = PROGRAMS.map(|p| format!("{p}: /usr/bin/{p}")).join(", ");
         let at = home.0.display();
@@ -93,8 +98,11 @@ async fn stage() -> Loss {
             ("folder", work.0.display().to_string()),
             ("owner", "booking".to_owned()),
             ("repository", "saas".to_owned()),
+            ("smoke_url", vendors.base("project")),
+            ("smoke_service", "recovery".to_owned()),
+            ("payments_back", "10d".to_owned()),
         ];
-        w.parameters.extend(values.map(|(name, value)| (RUNBOOK.into(), name.into(), value)));
+        w.parameters.extend(values.into_iter().chain(user).map(|(name, value)| (RUNBOOK.into(), name.into(), value)));
     })
     .await;
     let port = saas.database.port();
@@ -106,7 +114,25 @@ async fn stage() -> Loss {
     for sql in [grants("recovery-db", RECOVERY), tag] {
         saas.database.admin(RECOVERY, &sql).await.expect("the recovery database");
     }
+    behind(&saas, RECOVERY);
+    paid(&saas).await;
     Loss { saas, store, work, _gpg: home }
+}
+
+fn stripe_target(vendors: &Vendors) -> String {
+    vendors.target("stripe", "stripe", ("Authorization", &format!("Bearer {KEY}")))
+}
+
+/// Stripe knows every payment that stands in the database.
+async fn paid(saas: &Saas) {
+    let rows = "select json_agg(json_build_object('id', stripe_payment_intent_id, 'object', 'payment_intent',
+          'status', 'succeeded', 'amount', amount_cents, 'amount_received', amount_cents, 'currency', currency,
+          'created', extract(epoch from created_at)::bigint, 'transfer_data', json_build_object('destination', stripe_account_id),
+          'latest_charge', json_build_object('id', 'ch_' || id, 'object', 'charge', 'refunded', false,
+          'created', extract(epoch from paid_at)::bigint)))::text from booking_payments";
+    let all: Vec<serde_json::Value> = serde_json::from_str(&saas.ask(rows).await).expect("JSON");
+    let named = all.into_iter().map(|i| (i["id"].as_str().expect("an id").to_owned(), i));
+    saas.vendors.with(|b| b.stripe.intents.extend(named));
 }
 
 fn run(program: &str, args: &[&str]) {
@@ -131,7 +157,7 @@ impl Loss {
     }
 
     /// Backs the SaaS up as the backup job does, `hours` ago; `spoil` changes the encrypted file.
-    async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
+    pub async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
         let at = |name: &str| self.store.0.join(name).display().to_string();
         let from = self.saas.database.url("restorer", PASSWORD, SAAS);
         run("pg_dump", &["--exclude-schema=drbot", "--exclude-schema=drbot_recovery", "--file", &at("plain"), &from]);
@@ -169,7 +195,7 @@ impl Loss {
         sqlx::query_scalar(CATALOG).fetch_one(&mut conn).await.expect("the catalog")
     }
 
-    async fn fingerprint(&self, table: &str) -> String {
+    pub async fn fingerprint(&self, table: &str) -> String {
         let sql = format!("select coalesce(md5(string_agg(t::text, '|' order by t::text)), 'empty') from {table} t");
         let url = self.saas.database.superuser_url_of(RECOVERY);
         let mut conn = self.saas.database.connect(&url).await.expect("a session");
@@ -185,7 +211,7 @@ impl Loss {
         }
     }
 
-    async fn begin(&self) {
+    pub async fn begin(&self) {
         self.saas.world.say("alice", "declare S9").await;
         let said = self.saas.world.say("alice", &format!("run S9 confirm_project={NEW} sha=0123abc")).await;
         assert!(said.starts_with("Started"), "{said}");
@@ -231,12 +257,21 @@ async fn the_newest_backup_is_restored_and_proved() {
     assert!(lost.contains("booking_payments          1 "), "the missing payment comes first: {lost}");
     saas.world.say("bob", "done surroundings all eleven are there").await;
     saas.approve("step: Deploy the application", &["bob", "carol"]).await;
-    saas.see(|t| t.contains("Or type: /dr done payments")).await;
+    let card = saas.approve("step: Make the test booking", &["bob"]).await;
+    assert!(
+        card.contains("Set the open payments to succeeded that Stripe says are paid (skipped): nothing to do"),
+        "{card}"
+    );
     assert_eq!(saas.vendors.with(|b| b.github.deployed.clone()), [(NEW.to_owned(), "0123abc".to_owned())]);
-    saas.world.say("bob", "done payments none was missing").await;
-    saas.see(|t| t.contains("Or type: /dr done smoke")).await;
-    saas.world.say("bob", "done smoke five of five").await;
-    saas.see(|t| t.contains("Recovered after") && t.contains("16 of 16 critical tables")).await;
+    saas.approve("step: Remove the test booking", &["bob"]).await;
+    saas.see(|t| t.contains("Or type: /dr done smoke-whatsapp")).await;
+    assert_eq!(loss.fingerprint("bookings").await, saas.fingerprint("bookings").await, "the test booking is gone");
+    saas.world.say("bob", "done smoke-whatsapp it answered").await;
+    let card = saas.see(|t| t.contains("Recovered after") && t.contains("16 of 16 critical tables")).await;
+    assert!(
+        card.contains("121 payments of Stripe looked at: 121 equal, 0 differ, 0 missing here (none open)"),
+        "{card}"
+    );
     saas.finish();
 }
 

@@ -12,6 +12,8 @@ use super::{Answer, Got};
 
 pub const ANON: &str = "sb_publishable_practice_key";
 pub const REF: &str = "abcdefghijklmnopqrst";
+/// The ref that a new project gets.
+pub const SPARE: &str = "zyxwvutsrqponmlkjihg";
 pub const SECRET: &str = "sb_secret_practice_admin_key";
 pub const TOKEN: &str = "sbp_practice_management_token";
 
@@ -22,6 +24,10 @@ pub struct Supabase {
     pub database: Option<u16>,
     /// Project ref to its `status` word.
     pub projects: BTreeMap<String, String>,
+    /// Project ref to its name, where it is another than the live one's.
+    pub names: BTreeMap<String, String>,
+    /// Database passwords that projects were made with.
+    pub passwords: Vec<String>,
     /// Component of the status page to its state.
     pub components: BTreeMap<String, String>,
     /// How often a project was restarted.
@@ -46,6 +52,7 @@ impl Supabase {
             ("GET", ["data", "rest", "v1"]) => Some((401, json!({"message": "the root needs the secret key"}))),
             ("GET", ["status", "api", "v2", "components.json"]) => Some((200, self.component_list())),
             ("PUT", ["auth", "auth", "v1", "admin", "users", id]) => self.ban(got, id),
+            (_, ["management", "v1", "projects"]) => self.all_projects(got),
             (_, ["management", "v1", "projects", project, rest @ ..]) => self.management(got, project, rest),
             _ => None,
         }
@@ -104,6 +111,40 @@ impl Supabase {
             .map(|(name, status)| json!({"id": format!("c-{name}"), "name": name, "status": status, "group_id": null}))
             .collect();
         json!({"page": {"id": "p", "name": "Supabase", "url": "https://status.supabase.com"}, "components": list})
+    }
+
+    /// The list of projects, and a new one. It is coming up when it is made, and up at the next look.
+    fn all_projects(&mut self, got: &Got) -> Answer {
+        if got.headers.get("authorization").map(String::as_str) != Some(&format!("Bearer {TOKEN}")) {
+            return Some((401, json!({"message": "Unauthorized"})));
+        }
+        let name = |r: &String| self.names.get(r).cloned().unwrap_or_else(|| "booking".to_owned());
+        let shown = |(r, state): (&String, &String)| json!({"id": r, "ref": r, "name": name(r), "region": "eu-central-1", "status": state});
+        if got.method == "GET" && got.query.is_empty() {
+            let all: Vec<Value> = self.projects.iter().map(shown).collect();
+            for state in self.projects.values_mut().filter(|s| *s == "COMING_UP") {
+                "ACTIVE_HEALTHY".clone_into(state);
+            }
+            return Some((200, Value::Array(all)));
+        }
+        let body: Value = serde_json::from_str(&got.body).ok()?;
+        let json_type = got.headers.get("content-type").map(String::as_str) == Some("application/json");
+        let keys: Vec<&String> = body.as_object()?.keys().collect();
+        let wanted = ["db_pass", "desired_instance_size", "name", "organization_slug", "region"];
+        if got.method != "POST" || !json_type || keys != wanted {
+            return None;
+        }
+        if let Some(status) = self.change_fault {
+            return Some((status, json!({"message": "It went wrong on our side"})));
+        }
+        self.passwords.push(body["db_pass"].as_str()?.to_owned());
+        let made = SPARE.to_owned();
+        self.names.insert(made.clone(), body["name"].as_str()?.to_owned());
+        self.projects.insert(made.clone(), "COMING_UP".to_owned());
+        Some((
+            201,
+            json!({"id": made, "ref": made, "name": body["name"], "region": body["region"], "status": "COMING_UP"}),
+        ))
     }
 
     fn management(&mut self, got: &Got, project: &str, rest: &[&str]) -> Answer {
