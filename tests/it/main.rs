@@ -35,6 +35,7 @@ mod runbook_s8;
 mod saas;
 mod scenario_recovery;
 mod scenario_s1;
+mod scenario_s1_routes;
 mod scenario_s2;
 mod scenario_s3;
 mod scenario_s4;

@@ -93,7 +93,7 @@ async fn the_runbook_leads_from_the_figures_to_the_proof() {
     sqlx::raw_sql("BEGIN; SELECT 1").execute(&mut stuck).await.expect("a transaction");
     world.say("alice", "declare S1").await;
     world.say("alice", "run S1 idle_for=1s").await;
-    let card = world.see(|t| t.contains("/dr next 1 (Connections are stuck)")).await;
+    let card = world.see(|t| t.contains("/dr next 1 (Stuck connections or a restart)")).await;
     let text = plain_text(&card);
     for figure in ["the project is ACTIVE_HEALTHY in eu-central-1", "3000000000 of 8000000000 bytes", "1 of them idle"]
     {

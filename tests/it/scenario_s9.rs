@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use drbot::execute::sql::grants;
+use drbot::practice::bot::Wiring;
 use drbot::practice::scratch::PASSWORD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -73,11 +74,16 @@ pub struct Loss {
 }
 
 pub async fn stage() -> Loss {
+    staged(RUNBOOK, |_, _| {}).await
+}
+
+/// The same with another runbook, which leads to this one; `change` adds what that one needs.
+pub async fn staged(runbook: &str, change: impl FnOnce(&mut Wiring, &Vendors)) -> Loss {
     let (store, work, home) = (Folder::new(), Folder::new(), Folder::new());
     fs::write(home.0.join("pass"), PASSPHRASE).expect("written");
     fs::write(home.0.join("curl"), "").expect("written");
     let user = synthetic(&home.0, SECRET);
-    let saas = Saas::start(RUNBOOK, &rights("stripe-webhook-failures"), |w, vendors| {
+    let saas = Saas::start(runbook, &rights("stripe-webhook-failures"), |w, vendors| {
         let url = |url: &str| url.replace(&format!("/{SAAS}?"), &format!("/{RECOVERY}?"));
         let main = w.targets[0].clone();
         w.targets.push(("recovery-db".into(), url(&main.1), url(&main.2)));
@@ -103,6 +109,7 @@ pub async fn stage() -> Loss {
             ("payments_back", "10d".to_owned()),
         ];
         w.parameters.extend(values.into_iter().chain(user).map(|(name, value)| (RUNBOOK.into(), name.into(), value)));
+        change(w, vendors);
     })
     .await;
     let port = saas.database.port();
