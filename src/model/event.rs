@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::agreed::News;
 use super::alert::{Alert, Origin, Round};
 use super::approval::{Approval, ApprovalId};
 use super::catalog::Loaded;
@@ -277,6 +278,11 @@ pub enum Event {
         by: PersonId,
         evidence: String,
     },
+    /// Something happened to an undo that was agreed to together with its step.
+    AgreedUndo {
+        approval: ApprovalId,
+        news: News,
+    },
     RunAborted {
         by: PersonId,
         why: String,
@@ -374,6 +380,7 @@ impl Event {
             Event::DeadlineBegan { .. } => "deadline_began",
             Event::DeadlineNear { .. } => "deadline_near",
             Event::DeadlineMet { .. } => "deadline_met",
+            Event::AgreedUndo { .. } => "agreed_undo",
             Event::RunAborted { .. } => "run_aborted",
             Event::RunHandedOver { .. } => "run_handed_over",
             Event::UndoAsked { .. } => "undo_asked",
@@ -465,6 +472,7 @@ mod tests {
             Event::FailureAsked { step: step(), ways: Ways { retry: button(), skip: button(), abort: button() } },
             Event::DeadlineNear { step: step(), text: step(), people: vec![by()] },
             Event::DeadlineMet { step: step(), by: by(), evidence: step() },
+            Event::AgreedUndo { approval: approval(), news: News::Due { why: step() } },
             Event::RunAborted { by: by(), why: step() },
             Event::RunHandedOver { to: step() },
             Event::UndoAsked { step: step(), by: by() },
