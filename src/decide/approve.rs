@@ -3,15 +3,15 @@
 
 use super::advance::advance;
 use super::draft::Draft;
-use super::{Cx, deadline, failed, flow, params, pick, policy, start};
+use super::{Cx, agreed, deadline, failed, flow, params, pick, policy, start};
 use crate::model::approval::{Approval, ApprovalId, Standing};
 use crate::model::effect::{Act, AskForm, Lane};
 use crate::model::event::Event;
 use crate::model::id::EffectKey;
 use crate::model::inbound::{Click, Form, FormPurpose};
-use crate::model::incident::OpenForm;
+use crate::model::incident::{Incident, OpenForm};
 use crate::model::message::Reply;
-use crate::model::person::{Person, Speaker};
+use crate::model::person::{Person, PersonId, Speaker};
 use crate::model::time::Span;
 use crate::model::world::Decision;
 
@@ -218,6 +218,9 @@ pub(crate) fn vote(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, by: &Spe
 
 /// One person stops it. Gives the text for them.
 pub(crate) fn deny(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, said: (&Speaker, &str)) -> String {
+    if let Some(text) = stopped(draft, cx, id, said) {
+        return text;
+    }
     let Some(approval) = find(draft, id) else { return not_now(draft, id) };
     let person = match may_stop(draft, cx, &approval, said.0) {
         Ok(person) => person,
@@ -228,8 +231,23 @@ pub(crate) fn deny(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, said: (&
     format!("You stopped {}. Nothing ran.", id.0)
 }
 
+/// A used approval is stopped as far as it still lives: its agreed undo.
+fn stopped(draft: &mut Draft, cx: &Cx<'_>, id: &ApprovalId, said: (&Speaker, &str)) -> Option<String> {
+    let person = cx.roster.person(said.0).cloned()?;
+    agreed::stop(draft, cx, id, (&person, said.1))
+}
+
+/// Who asked for the approval of an agreed undo.
+fn agreed_by(incident: &Incident, id: &ApprovalId) -> Option<PersonId> {
+    crate::model::agreed::find(&incident.agreed, id).map(|p| p.approval.action.requester.clone())
+}
+
 /// The requester takes the request back, also in the moment between approval and start.
 pub(crate) fn withdraw(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, by: &Speaker) -> String {
+    let asked = draft.incident().and_then(|i| agreed_by(i, id)) == cx.roster.person(by).map(|p| p.id.clone());
+    if let Some(text) = Some(()).filter(|()| asked).and_then(|()| stopped(draft, cx, id, (by, "withdrawn"))) {
+        return text;
+    }
     let Some(approval) = find(draft, id) else { return not_now(draft, id) };
     let Some(person) = cx.roster.person(by).filter(|p| p.id == approval.action.requester).cloned() else {
         return format!(
@@ -326,6 +344,9 @@ pub(crate) fn manual(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Person, &str), w
 pub(crate) fn due(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey) {
     if effect.0.starts_with("wait/") {
         return flow::over(draft, cx, effect);
+    }
+    if agreed::owns(effect) {
+        return agreed::due(draft, cx, effect);
     }
     if effect.0.starts_with("deadline/") {
         return deadline::due(draft, cx, effect);

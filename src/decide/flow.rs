@@ -4,11 +4,13 @@
 use super::advance::{self, advance};
 use super::draft::Draft;
 use super::{Cx, private, render, verdict};
+use crate::model::agreed::Pending;
 use crate::model::approval::Standing;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::Event;
 use crate::model::flow::{Choose, Notify, OnFail, Parallel, Wait, Way};
 use crate::model::id::{ButtonId, EffectKey};
+use crate::model::incident::Incident;
 use crate::model::message::Reply;
 use crate::model::outcome::{Checked, Verdict};
 use crate::model::person::{Person, PersonId};
@@ -244,7 +246,17 @@ pub(super) fn abort(draft: &mut Draft, person: &Person, reason: &str) -> Reply {
     }
     let left = undoable(&run);
     let undo = if left.is_empty() { String::new() } else { format!(" `/dr undo` can take back: {}.", left.join(", ")) };
-    private(format!("Aborted; no further step runs.{undo}"))
+    let agreed = draft.incident().map(still_agreed).unwrap_or_default();
+    private(format!("Aborted; no further step runs.{undo}{agreed}"))
+}
+
+/// What ending a run does not end: it was promised to who agreed.
+fn still_agreed(incident: &Incident) -> String {
+    let line = |p: &Pending| {
+        let (step, id) = (&p.step, &p.approval.id.0);
+        format!(" `{step}` is still taken back by itself as agreed; /dr deny {id} REASON stops that.")
+    };
+    incident.agreed.iter().filter(|p| p.waits()).map(line).collect()
 }
 
 /// The steps that can be taken back, the newest first.
@@ -257,7 +269,16 @@ pub(crate) fn undoable(run: &Run) -> Vec<String> {
 /// Takes back a step: the named one, else the newest.
 pub(super) fn undo(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, named: Option<&str>) -> Reply {
     let Some(run) = draft.run().cloned() else { return private("No runbook was started here.") };
-    let can = undoable(&run);
+    let going = |step: &&String| {
+        draft.incident().is_some_and(|i| i.agreed.iter().any(|p| p.run == run.id && p.step == **step && p.busy()))
+    };
+    let all = undoable(&run);
+    if let Some(step) = all.iter().find(going).filter(|s| named.is_none_or(|n| n == s.as_str())) {
+        return private(format!(
+            "`{step}` is being taken back by itself right now; its line on the card says how it goes."
+        ));
+    }
+    let can = all;
     let step = match (named, can.first()) {
         (Some(name), _) if can.iter().any(|c| c == name) => name.to_owned(),
         (Some(name), _) => return private(format!("`{name}` cannot be taken back. {}", undo_list(&can))),

@@ -2,6 +2,7 @@
 //! `Decision`; pure, total and deterministic. A refusal is a reply with its reason, never an error.
 
 mod advance;
+mod agreed;
 pub mod alerts;
 mod answers;
 mod approve;

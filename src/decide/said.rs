@@ -310,7 +310,7 @@ fn settle(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, bool
         Some((other, claim)) if *other != person.id && *claim == happened => {
             let how = format!("{} and {} say it {word}", cx.roster.name(other), person.name);
             draft.happen(Event::StepSettled { step: step.to_owned(), happened, how });
-            came::settled(draft, cx, happened);
+            came::settled(draft, cx, (step, happened));
             private(format!("Settled: `{step}` {word}."))
         }
         _ => {

@@ -204,7 +204,7 @@ impl Executors {
             .rows(&asking(job, (&guard.target, &guard.deed, guard.cap)))
             .await
             .map_err(|why| format!("nothing was sent: {why}"))?;
-        guard.broken_by(&rows).map_or(Ok(()), |why| Err(format!("refused: {why}")))
+        guard.broken_by(&rows).map_or(Ok(()), |why| Err(format!("{}{why}", Guard::REFUSED)))
     }
 }
 

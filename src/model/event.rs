@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::agreed::News;
 use super::alert::{Alert, Origin, Round};
 use super::approval::{Approval, ApprovalId};
 use super::catalog::Loaded;
@@ -282,6 +283,11 @@ pub enum Event {
         by: PersonId,
         evidence: String,
     },
+    /// Something happened to an undo that was agreed to together with its step.
+    AgreedUndo {
+        approval: ApprovalId,
+        news: News,
+    },
     RunAborted {
         by: PersonId,
         why: String,
@@ -381,6 +387,7 @@ impl Event {
             Event::DeadlineBegan { .. } => "deadline_began",
             Event::DeadlineNear { .. } => "deadline_near",
             Event::DeadlineMet { .. } => "deadline_met",
+            Event::AgreedUndo { .. } => "agreed_undo",
             Event::RunAborted { .. } => "run_aborted",
             Event::RunHandedOver { .. } => "run_handed_over",
             Event::UndoAsked { .. } => "undo_asked",

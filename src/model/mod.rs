@@ -1,6 +1,7 @@
 //! The nouns: plain data and total functions. Takes nothing from any other stage; every stage
 //! speaks in these words. No clock, no randomness, no I/O: times and ids are arguments.
 
+pub mod agreed;
 pub mod alert;
 pub mod approval;
 pub mod ask;

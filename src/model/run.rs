@@ -362,6 +362,13 @@ impl Run {
         self.set_state(RunState::Going)
     }
 
+    /// A step was taken back without the run's doing.
+    pub fn taken_back(&mut self, step: &str) {
+        for taken in self.steps.iter_mut().filter(|s| s.id == step && s.phase == Phase::Done) {
+            taken.undone = true;
+        }
+    }
+
     fn set_state(&mut self, state: RunState) -> Result<(), Illegal> {
         self.state = state;
         Ok(())

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::agreed::ByItself;
 use super::alert::AlertMatch;
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::chain::Also;
@@ -237,6 +238,9 @@ pub enum Undo {
 #[serde(deny_unknown_fields)]
 pub struct UndoStep {
     pub title: String,
+    /// The approval of the step covers this undo too, and it is done without asking again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_itself: Option<ByItself>,
     #[serde(rename = "do")]
     pub work: Work,
 }
@@ -247,7 +251,10 @@ impl Undo {
     pub fn text(&self) -> String {
         match self {
             Undo::Told(text) => text.clone(),
-            Undo::Step(step) => format!("/dr undo: {}", step.title),
+            Undo::Step(step) => match &step.by_itself {
+                Some(by) => format!("by itself when {}: {}; or earlier by /dr undo", by.when, step.title),
+                None => format!("/dr undo: {}", step.title),
+            },
         }
     }
 }

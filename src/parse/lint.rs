@@ -1,6 +1,7 @@
 //! What is well formed in a runbook file and still not safe or not sensible. Takes the file's text and the
 //! runbook; gives every fault with its place.
 
+mod by_itself;
 mod deadlines;
 mod pick;
 mod sql;
@@ -68,6 +69,10 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     for what in deadlines::faults(runbook) {
         fault("deadlines:", what);
     }
+    for (step, what) in by_itself::faults(runbook) {
+        faults.push(catalog::fault(file, text, &["steps:", &format!("id: {step}"), "by_itself:"], &what));
+    }
+    let mut fault = |needle: &str, what: String| faults.push(catalog::fault(file, text, &[needle], &what));
     for what in interlocks(runbook) {
         fault("interlocks:", what);
     }
@@ -140,7 +145,7 @@ pub(super) fn asks(runbook: &Runbook) -> Vec<(&str, Ask<'_>, bool)> {
     }
     for task in runbook.steps.iter().flat_map(|s| tasks(&s.work)) {
         add(&task.target, task.ask(), !task.reads());
-        for check in task.verify.iter().chain(&task.probe) {
+        for check in proofs(task) {
             add(&check.target, check.ask(), false);
         }
         if let Some(p) = &task.preview {
@@ -165,6 +170,15 @@ pub(super) fn tasks(work: &Work) -> Vec<&Task> {
         all.extend(undo.work.task());
     }
     all
+}
+
+/// The questions that prove a work, find out about it, or say when it is taken back.
+pub(super) fn proofs(task: &Task) -> impl Iterator<Item = &Check> {
+    let by_itself = match &task.undo {
+        Some(Undo::Step(undo)) => undo.by_itself.as_ref(),
+        _ => None,
+    };
+    task.verify.iter().chain(&task.probe).chain(by_itself.into_iter().flat_map(|by| &by.checks))
 }
 
 /// The questions of steps that only look.
@@ -197,7 +211,7 @@ fn asked(runbook: &Runbook) -> Vec<Asked<'_>> {
             if let Some(p) = &task.preview {
                 all.push(Asked { id: &step.id, ask: p.ask(), extra: Vec::new() });
             }
-            for c in task.verify.iter().chain(&task.probe) {
+            for c in proofs(task) {
                 all.push(Asked { id: &c.id, ask: c.ask(), extra: extra.clone() });
             }
         }
@@ -235,7 +249,7 @@ fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<Str
             used.insert(p);
         }
     }
-    let steps = runbook.steps.iter().flat_map(|s| tasks(&s.work)).flat_map(|t| t.verify.iter().chain(&t.probe));
+    let steps = runbook.steps.iter().flat_map(|s| tasks(&s.work)).flat_map(proofs);
     for probe in runbook.steps.iter().flat_map(|s| tasks(&s.work)).filter_map(|t| t.probe.as_ref()) {
         if probe.expect.reachable && probe.expect.ignores_rows() {
             let what = format!("probe `{}` must look at an answer: being reachable proves no effect", probe.id);

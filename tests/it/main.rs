@@ -1,6 +1,7 @@
 //! The one integration binary (linking is the slow part): each module drives the running program from
 //! outside and believes the other side's own record.
 
+mod agreed;
 mod alerts;
 mod alerts_real;
 mod approvals;

@@ -152,7 +152,7 @@ fn no_sequence_breaks_a_rule() {
 }
 
 /// Every kind of event.
-const KINDS: [&str; 44] = [
+const KINDS: [&str; 45] = [
     "declared",
     "status_asked",
     "watch_opened",
@@ -197,4 +197,5 @@ const KINDS: [&str; 44] = [
     "deadline_began",
     "deadline_near",
     "deadline_met",
+    "agreed_undo",
 ];

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::{Drawn, counted};
 use crate::decide::policy;
-use crate::model::approval::Approval;
+use crate::model::agreed::News;
+use crate::model::approval::{Approval, ApprovalId};
 use crate::model::event::{Declared, Entry, Event, StepEnd};
 use crate::model::message::{Message, Part, Run};
 use crate::model::person::{PersonId, Roster};
@@ -108,11 +109,31 @@ fn step_line(event: &Event, roster: &Roster) -> Option<String> {
             format!("reminded {}: {text}", names.join(", "))
         }
         Event::DeadlineMet { step, by, evidence } => format!("{step}: {} ended its clock: {evidence}", name(by)),
+        Event::AgreedUndo { approval, news } => agreed(approval, news, roster),
         Event::RunAborted { by, why } => format!("{} aborted the run: {why}", name(by)),
         Event::RunHandedOver { to } => format!("the run goes over to runbook {to}"),
         Event::UndoAsked { step, by } => format!("{} asked to take back {step}", name(by)),
         _ => return None,
     })
+}
+
+fn agreed(approval: &ApprovalId, news: &News, roster: &Roster) -> String {
+    let id = &approval.0;
+    let undo = |what: &str| format!("agreed undo of {id}: {what}");
+    match news {
+        News::Armed { step, until } => {
+            format!("{step}: taken back by itself as agreed in {id}, at the latest {}", until.date_clock())
+        }
+        News::Due { why } => undo(&format!("its time has come: {why}")),
+        News::Held { why } => undo(&format!("has to wait: {why}")),
+        News::Started { .. } => undo("started"),
+        News::Ended { end, rows } => ended(&format!("agreed undo of {id}"), end, *rows),
+        News::Proved { ok: true, figures } => undo(&format!("taken back and verified: {}", figures.join("; "))),
+        News::Proved { ok: false, figures } => {
+            undo(&format!("taken back, and the verification FAILED: {}", figures.join("; ")))
+        }
+        News::Stopped { by, reason } => undo(&format!("{} stopped it: {reason}", roster.name(by))),
+    }
 }
 
 fn declared(d: &Declared, roster: &Roster) -> String {

@@ -3,6 +3,7 @@
 
 use super::{against, counted};
 use crate::decide::policy;
+use crate::model::agreed::{AgreedUndo, Pending, Stand};
 use crate::model::approval::{Approval, Standing};
 use crate::model::ask::Deed;
 use crate::model::case::Case;
@@ -42,6 +43,7 @@ fn draw(case: &Case, roster: &Roster, now: Millis, buttons: bool) -> Message {
         parts.extend(choice(run, buttons));
         parts.extend(failed(run, buttons));
     }
+    parts.extend(agreed(incident));
     parts.push(Part::Text([vec![Text::Bold("Next: ".into())], runs(&state)].concat()));
     Message { notify: format!("{title}. {state}"), parts }
 }
@@ -191,6 +193,44 @@ fn failed(run: &Run, buttons: bool) -> Vec<Part> {
     parts
 }
 
+/// What is agreed to besides the step itself.
+fn agreed_to(undo: &AgreedUndo) -> Vec<Text> {
+    let (when, every, latest) = (&undo.when, undo.every.human(), hours(undo.latest));
+    let text = format!(
+        "\nwhen {when} (looked at every {every}), at the latest {latest} after the step, without asking again. Exactly this runs then:"
+    );
+    vec![Text::Bold(format!("Agreed with it, taken back by itself: {}", undo.title)), Text::Plain(text)]
+}
+
+/// The undos that were agreed to with their steps, each with what becomes of it and how it is stopped.
+fn agreed(incident: &Incident) -> Option<Part> {
+    let line = |p: &Pending| {
+        let (step, id, at) = (&p.step, &p.approval.id.0, p.at.date_clock());
+        let when = p.undo().map(|u| u.when.as_str()).unwrap_or_default();
+        match p.stand {
+            Stand::Watching => format!(
+                "⏳ {step} is taken back by itself when {when}, at the latest {}. To stop that: /dr deny {id} REASON\n",
+                p.until.date_clock()
+            ),
+            Stand::Due => format!("⏳ {step} is about to be taken back: {}\n", p.remark),
+            Stand::Started | Stand::Proving => format!("⏳ {step} is being taken back\n"),
+            Stand::Unknown => {
+                format!("❓ nobody heard whether {step} was taken back; the target is asked: {}\n", p.remark)
+            }
+            Stand::Done => format!("↩ {step} was taken back by itself at {at}: {}\n", p.remark),
+            Stand::Failed => {
+                format!("❌ {step} was NOT taken back: {}. Look at the target; /dr undo {step}\n", p.remark)
+            }
+            Stand::Stopped => format!("⏩ {step} is not taken back by itself: {}\n", p.remark),
+        }
+    };
+    let lines: Vec<Text> = incident.agreed.iter().rev().take(LISTED).map(|p| Text::Plain(line(p))).collect();
+    (!lines.is_empty()).then_some(Part::Text(lines))
+}
+
+/// Most agreed undos that one card lists, the newest first.
+const LISTED: usize = 5;
+
 /// The approval block: exactly what runs, on what, touching which rows, how it is undone, who may agree,
 /// until when, and how to decide by text.
 fn asking(run: &Run, roster: &Roster, shown: (Millis, bool)) -> Vec<Part> {
@@ -207,6 +247,10 @@ fn asking(run: &Run, roster: &Roster, shown: (Millis, bool)) -> Vec<Part> {
         Part::Text(vec![Text::Bold(format!("It touches {}:", counted(action.preview.count(), "row")))]),
         Part::Code(table(&action.preview)),
     ];
+    if let Some(undo) = &action.agreed {
+        parts.push(Part::Text(agreed_to(undo)));
+        parts.push(Part::Code(deed_text(&undo.deed)));
+    }
     if a.standing == Standing::Open && now <= action.decide_by {
         if buttons {
             parts.push(Part::Buttons(vec![

@@ -85,7 +85,7 @@ fn statements(runbook: &Runbook) -> Vec<Asked<'_>> {
     let steps = || runbook.steps.iter();
     let looks = steps().flat_map(|s| super::looks(&s.work));
     let tasks: Vec<_> = steps().flat_map(|s| super::tasks(&s.work).into_iter().map(move |t| (&s.id, t))).collect();
-    let proofs = tasks.iter().flat_map(|(_, t)| t.verify.iter().chain(&t.probe));
+    let proofs = tasks.iter().flat_map(|(_, t)| super::proofs(t));
     for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(looks).chain(proofs) {
         all.extend(check.sql.as_deref().map(|sql| Asked { id: &check.id, sql, writes: false, all: false }));
         all.extend(further(&check.id, &check.also));

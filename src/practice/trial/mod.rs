@@ -1,6 +1,7 @@
 //! Recorded cases, played offline. Takes a runbook's catalog and a case; gives nothing if all came as recorded,
 //! else the first difference. Only `decide` moves it, so it takes milliseconds.
 
+mod back;
 mod judge;
 pub mod record;
 mod stage;
@@ -118,6 +119,7 @@ impl Player<'_> {
     fn answer(&mut self) -> Result<bool, String> {
         let over = current(&self.stage, &self.id).is_none_or(Run::over);
         let work = |w: &&Waiting| match &w.act {
+            _ if back::owns(w) => w.case == self.id && back::met(self.run, w).is_some_and(|b| back::plays(b, w)),
             Act::Check(_) | Act::Preview(..) | Act::Start(_) | Act::Probe(_) => w.case == self.id,
             Act::Timer => w.key.0.starts_with("wait/") && !over,
             _ => false,
@@ -127,6 +129,9 @@ impl Player<'_> {
         };
         self.stage.waiting.retain(|w| w.key != next.key);
         self.stage.now = self.stage.now.max(next.due);
+        if back::owns(&next) {
+            return self.take_back(&next).map(|()| true);
+        }
         let parts: Vec<&str> = next.key.0.split('/').collect();
         let step = parts.get(3).copied().unwrap_or_default();
         let outcome = match &next.act {
@@ -153,6 +158,19 @@ impl Player<'_> {
             _ => return Ok(false),
         };
         self.stage.came(&next, outcome?).map(|()| true)
+    }
+
+    /// An agreed undo goes on by one effect.
+    fn take_back(&mut self, next: &Waiting) -> Result<(), String> {
+        let turn = self.turns.entry(format!("back/{}", next.key.0.split('/').nth(3).unwrap_or_default())).or_default();
+        let met = back::met(self.run, next).ok_or("no `back` is recorded")?;
+        match back::outcome(met, next, turn)? {
+            back::Next::Came(outcome) => self.stage.came(next, outcome),
+            back::Next::Say(input) => match self.stage.step(&input)? {
+                Some(Reply::Go) => self.stage.came(next, back::ended(met, next)),
+                _ => Ok(()),
+            },
+        }
     }
 
     fn met(&self, step: &str) -> Option<&Met> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use drbot::model::agreed::News;
 use drbot::model::alert::{Alert, Origin, Round};
 use drbot::model::approval::{Action, Approval, ApprovalId, Policy, Standing, TargetIdentity};
 use drbot::model::ask::Deed;
@@ -23,7 +24,7 @@ use drbot::model::time::{Millis, Span};
 use crate::properties::setting::catalog;
 
 /// How many kinds there are.
-pub const KINDS: usize = 56;
+pub const KINDS: usize = 57;
 
 /// The place of a kind in the list: a new kind does not compile until it has one, and a sample.
 pub fn place(event: &Event) -> usize {
@@ -84,6 +85,7 @@ pub fn place(event: &Event) -> usize {
         Event::DeadlineBegan { .. } => 51,
         Event::DeadlineNear { .. } => 52,
         Event::DeadlineMet { .. } => 53,
+        Event::AgreedUndo { .. } => 56,
     }
 }
 
@@ -119,6 +121,7 @@ fn approval(n: usize) -> Approval {
         values: BTreeMap::new(),
         preview: rows(n),
         undo: None,
+        agreed: None,
         requester: by("alice"),
         policy: "v1".into(),
         decide_by: Millis(0),
@@ -135,6 +138,7 @@ pub fn samples() -> Vec<Event> {
     all.extend(of_runs());
     all.extend(of_approvals());
     all.extend(of_steps());
+    all.extend(of_agreed());
     all
 }
 
@@ -263,6 +267,23 @@ fn of_approvals() -> Vec<Event> {
         Event::Expired { approval: id() },
         Event::Voided { approval: id(), why: why() },
     ]
+}
+
+fn of_agreed() -> Vec<Event> {
+    let why = || "none of the approved rows is there any more".to_owned();
+    let all = [
+        News::Armed { step: "cancel".into(), until: Millis(1_790_000_000_000) },
+        News::Due { why: "it is calm again (0 left)".into() },
+        News::Held { why: "main-db is being changed in INC-2".into() },
+        News::Started { execution: "inc-1.r1.cancel.1.1f2e3d4c5b6a.back".into() },
+        News::Ended { end: StepEnd::Done { verify: true }, rows: 2 },
+        News::Ended { end: StepEnd::NotStarted { why: why() }, rows: 0 },
+        News::Ended { end: StepEnd::Unknown { why: why() }, rows: 0 },
+        News::Proved { ok: true, figures: vec!["0 of 2 differ".into()] },
+        News::Proved { ok: false, figures: vec!["1 of 2 differ".into()] },
+        News::Stopped { by: by("bob"), reason: "the owner wants it so".into() },
+    ];
+    all.into_iter().map(|news| Event::AgreedUndo { approval: id(), news }).collect()
 }
 
 fn of_steps() -> Vec<Event> {

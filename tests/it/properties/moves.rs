@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use drbot::model::agreed::Stand;
 use drbot::model::alert::{Alarm, Alert, AlertGroup, Arrived, Opening};
 use drbot::model::approval::TargetIdentity;
 use drbot::model::command::{Asked, Command};
@@ -65,7 +66,22 @@ fn pick<T>(list: &[T], at: usize) -> Option<&T> {
 
 /// One effect gets its outcome, those of runs before others.
 fn work(engine: &Engine, roll: Roll) -> Option<Input> {
-    let steps = ["start/", "preview/", "verify/", "probe/", "proof/", "wait/", "open/", "pick/", "deadline/"];
+    let steps = [
+        "start/",
+        "preview/",
+        "verify/",
+        "probe/",
+        "proof/",
+        "wait/",
+        "open/",
+        "pick/",
+        "deadline/",
+        "agreed/",
+        "back/",
+        "backprobe/",
+        "backproof/",
+        "latest/",
+    ];
     let of_run = |k: &EffectKey| steps.iter().any(|p| k.0.starts_with(p));
     let (runs, others): (Vec<_>, Vec<_>) = engine.effects.iter().partition(|(k, _)| of_run(k));
     let list = if runs.is_empty() || roll.a.is_multiple_of(5) && !others.is_empty() { others } else { runs };
@@ -91,7 +107,9 @@ fn outcome(engine: &Engine, key: &EffectKey, held: &Held, luck: usize) -> Input 
         Act::Preview(..) | Act::Look { .. } => previewed(luck),
         Act::Start(job) => {
             let hash = if luck % 8 == 7 { "0".repeat(64) } else { job.hash() };
-            if !started(engine, &held.case) || luck % 10 == 9 {
+            let on_its_way =
+                if key.0.starts_with("back/") { undoing(engine, &held.case) } else { started(engine, &held.case) };
+            if !on_its_way || luck % 10 == 9 {
                 return Input::Starting { case, effect, generation, attempt: 1 + luck as u32 % 3, digest: hash };
             }
             Outcome::Ended(ended(luck))
@@ -163,6 +181,11 @@ fn group(engine: &Engine, roll: Roll) -> AlertGroup {
     }
 }
 
+fn undoing(engine: &Engine, case: &CaseId) -> bool {
+    let incident = engine.cases.get(case).and_then(|s| s.case.incident());
+    incident.is_some_and(|i| i.agreed.iter().any(|p| p.stand == Stand::Started))
+}
+
 fn started(engine: &Engine, case: &CaseId) -> bool {
     let run = engine.cases.get(case).and_then(|s| s.case.incident()).and_then(|i| i.run.as_ref());
     run.and_then(|r| r.current()).is_some_and(|(_, s)| s.phase == Phase::Started)
@@ -226,6 +249,11 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             _ => start(),
         };
     };
+    if let Some(pending) = incident.agreed.iter().find(|p| p.waits()).filter(|_| c % 16 == 6) {
+        let id = pending.approval.id.0.clone();
+        let deny = Command::Deny { id: id.clone(), reason: "leave it".into() };
+        return said(b, roll, None, if a.is_multiple_of(3) { Command::Withdraw { id } } else { deny });
+    }
     let paused = matches!(run.state, RunState::Paused(_));
     match run.current() {
         Some((step, state)) if state.phase == Phase::Unknown => {

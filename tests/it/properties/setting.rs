@@ -92,6 +92,8 @@ fn change(id: &str, effect: &str, risk: &str, probe: bool) -> String {
     };
     let undo = if id == "repair" {
         "undo: { title: Put it back, do: { sql: { target: db, effect: once, risk: disruptive, preview: { identity: [pid], tolerance: { rows: fewer }, cap: 3, sql: select pid from work }, sql: 'select :approved as a', verify: [{ id: back, target: db, sql: 'select :approved as a, 0 as n', expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }], undo: none } } }"
+    } else if id == "cancel" {
+        "undo: { title: Let it go on, by_itself: { when: nothing is left, every: 10s, latest: 2m, checks: [{ id: calm, target: db, sql: 'select :approved as a, 0 as n', expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }] }, do: { sql: { target: db, effect: atomic, risk: disruptive, preview: { identity: [pid], tolerance: { rows: fewer }, cap: 3, sql: select pid from work }, sql: 'select :approved as b', verify: [{ id: goes, target: db, sql: 'select :approved as a, 0 as n', expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }], undo: none } } }"
     } else {
         "undo: none, it is over"
     };
