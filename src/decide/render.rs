@@ -9,7 +9,7 @@ use crate::model::effect::{Guard, Job, Probe, Question};
 use crate::model::expect::Rows;
 use crate::model::id::CaseId;
 use crate::model::run::{Run, StepRun};
-use crate::model::runbook::{Check, EffectClass, Pick, Preview, Step, Task, Undo};
+use crate::model::runbook::{Check, EffectClass, Pick, Preview, Step, Task};
 use crate::model::statement::fill;
 use crate::model::time::Millis;
 
@@ -153,7 +153,7 @@ pub(crate) fn action(run: &Run, step: &Step, work: &Task, asking: &Asking<'_>) -
         deed: work.ask()?.deed(&values, &identities, step.timeout)?,
         values: run.values.clone(),
         preview: asking.rows.clone(),
-        undo: work.undo.as_ref().map(Undo::text),
+        undo: work.undo.as_ref().map(|u| fill(&u.text(), &run.values)),
         requester: run.by.clone(),
         policy: asking.policy.to_owned(),
         decide_by: asking.decide_by,

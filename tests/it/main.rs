@@ -51,5 +51,6 @@ mod support;
 mod tidy;
 mod trials;
 mod vendors;
+mod ways;
 mod webhook;
 mod world;
