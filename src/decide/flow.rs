@@ -281,7 +281,7 @@ pub(super) fn undo(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, named: O
     let can = all;
     let step = match (named, can.first()) {
         (Some(name), _) if can.iter().any(|c| c == name) => name.to_owned(),
-        (Some(name), _) => return private(format!("`{name}` cannot be taken back. {}", undo_list(&can))),
+        (Some(name), _) => return private(format!("{} {}", not_back(&run, name), undo_list(&can))),
         (None, Some(newest)) => newest.clone(),
         (None, None) => return private(undo_list(&can)),
     };
@@ -299,6 +299,27 @@ pub(super) fn undo(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, named: O
     let later: Vec<String> = can.into_iter().filter(|c| *c != step).collect();
     let rest = if later.is_empty() { String::new() } else { format!(" {}", undo_list(&later)) };
     private(format!("Taking back `{step}`; the card asks for the approval.{rest}"))
+}
+
+/// Why drbot does not take this step back: it did nothing, nobody knows, or the file's own words.
+fn not_back(run: &Run, name: &str) -> String {
+    let found = run.loaded.runbook.steps.iter().zip(&run.steps).rev().find(|(s, _)| s.id == name);
+    let Some((step, state)) = found else { return format!("`{name}` is no step of this run.") };
+    let undo = step.work.task().and_then(|t| t.undo.as_ref());
+    let text = undo.map(|u| fill(&u.text(), &run.values)).unwrap_or_default();
+    let why = match (state.phase, step.work.task()) {
+        (_, Some(task)) if task.reads() => "it only reads".to_owned(),
+        (Phase::Unknown | Phase::Started | Phase::Verifying, _) => "nobody knows yet how it ended".to_owned(),
+        (Phase::Done, _) if state.undone => "it was taken back before".to_owned(),
+        (Phase::Done, None) => "drbot did nothing in it".to_owned(),
+        (Phase::Done, Some(_)) => match text.strip_prefix("none").map(|t| t.trim_start_matches([':', ',', ' '])) {
+            Some("") => "the runbook says that there is no way".to_owned(),
+            Some(why) => why.to_owned(),
+            None => return format!("`{name}` cannot be taken back by drbot. By hand: {text}."),
+        },
+        _ => "it was not done".to_owned(),
+    };
+    format!("`{name}` cannot be taken back: {why}.")
 }
 
 fn undo_list(can: &[String]) -> String {

@@ -164,7 +164,7 @@ pub(crate) fn action(run: &Run, step: &Step, work: &Task, asking: &Asking<'_>) -
         deed: work.ask()?.deed(&values, &identities, step.timeout)?,
         values: run.values.clone(),
         preview: asking.rows.clone(),
-        undo: work.undo.as_ref().map(Undo::text),
+        undo: work.undo.as_ref().map(|u| fill(&u.text(), &run.values)),
         agreed: agreed(run, step, work, asking.rows)?.map(Box::new),
         requester: run.by.clone(),
         policy: asking.policy.to_owned(),

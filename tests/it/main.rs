@@ -60,5 +60,6 @@ mod support;
 mod tidy;
 mod trials;
 mod vendors;
+mod ways;
 mod webhook;
 mod world;

@@ -10,7 +10,7 @@ use crate::model::message::{Message, Part, Run};
 use crate::model::outcome::Verdict;
 use crate::model::param::KEPT_AT;
 use crate::model::plan::{Look, Plan};
-use crate::model::runbook::{Step, Task, Undo, Work};
+use crate::model::runbook::{Step, Task, Work};
 use crate::model::statement::fill;
 
 /// `16 rows of 2026-11-22T22:00:00Z`: what drbot kept is shown by its size and age.
@@ -143,7 +143,7 @@ fn met(step: &Step, found: Option<&Look>) -> String {
 
 /// Who would have to agree and how the step would be taken back.
 fn agreed(plan: &Plan, scene: &Scene<'_>, task: &Task) -> String {
-    let undo = task.undo.as_ref().map_or_else(|| "none".to_owned(), Undo::text);
+    let undo = task.undo.as_ref().map_or_else(|| "none".to_owned(), |u| fill(&u.text(), &plan.values));
     let who = match scene.world.rules.policy(plan.loaded.runbook.tier, task.risk) {
         Some(policy) => policy::explain(policy, &plan.by, &[], scene.roster).text(scene.roster),
         None => "no approval policy is configured".to_owned(),

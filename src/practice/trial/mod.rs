@@ -4,7 +4,7 @@
 mod back;
 mod judge;
 pub mod record;
-mod stage;
+pub mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,14 +39,7 @@ pub fn play(catalog: &Catalog, runbook: &str, case: &Recorded) -> Result<(), Str
         detect(&mut stage, catalog, runbook, round).map_err(|why| format!("detection {}: {why}", at + 1))?;
     }
     let Some(run) = &case.run else { return Ok(()) };
-    let [asks, ..] = PEOPLE;
-    stage.say(asks, Command::Declare { title: runbook.to_owned() })?;
-    let said = stage.say(asks, Command::Run { runbook: runbook.to_owned(), given: case.given.clone() })?;
-    let id = CaseId::incident(1);
-    if current(&stage, &id).is_none() {
-        return Err(format!("the run does not start: {said}"));
-    }
-    let mut player = Player { stage, id, run, turns: BTreeMap::new(), moved: BTreeSet::new() };
+    let mut player = Player::begin(stage, runbook, (run, &case.given))?;
     player.through()?;
     let steps = catalog.runbooks.values().flat_map(|l| &l.runbook.steps);
     let known: BTreeSet<&String> = steps.map(|s| &s.id).collect();
@@ -93,9 +86,11 @@ fn current<'a>(stage: &'a Stage<'_>, id: &CaseId) -> Option<&'a Run> {
     stage.cases.get(id)?.incident()?.run.as_ref()
 }
 
-/// A run that is played.
-struct Player<'a> {
-    stage: Stage<'a>,
+/// A run that is played. A copy goes its own way from where it stands.
+#[derive(Clone)]
+pub struct Player<'a> {
+    /// What is known and waited for.
+    pub stage: Stage<'a>,
     id: CaseId,
     run: &'a record::Run,
     /// How often each step's questions were asked.
@@ -104,19 +99,54 @@ struct Player<'a> {
     moved: BTreeSet<(String, &'static str)>,
 }
 
-impl Player<'_> {
+impl<'a> Player<'a> {
+    /// Opens an incident on this stage and starts the runbook with what is recorded and given.
+    ///
+    /// # Errors
+    /// It does not start, and why.
+    pub fn begin(
+        mut stage: Stage<'a>,
+        runbook: &str,
+        recorded: (&'a record::Run, &BTreeMap<String, String>),
+    ) -> Result<Player<'a>, String> {
+        let ([asks, ..], (run, given)) = (PEOPLE, recorded);
+        stage.say(asks, Command::Declare { title: runbook.to_owned() })?;
+        let said = stage.say(asks, Command::Run { runbook: runbook.to_owned(), given: given.clone() })?;
+        let id = CaseId::incident(1);
+        if current(&stage, &id).is_none() {
+            return Err(format!("the run does not start: {said}"));
+        }
+        Ok(Player { stage, id, run, turns: BTreeMap::new(), moved: BTreeSet::new() })
+    }
+
+    /// The run as it stands.
+    #[must_use]
+    pub fn run(&self) -> Option<&Run> {
+        current(&self.stage, &self.id)
+    }
+
     /// Goes on until nothing is left to answer or to do.
     fn through(&mut self) -> Result<(), String> {
         for _ in 0..MOVES {
-            if !self.answer()? && !self.people()? {
+            if !self.go()? {
                 return Ok(());
             }
         }
         Err(format!("it goes in circles: more than {MOVES} moves"))
     }
 
-    /// Gives the next effect its outcome; false if none waits.
-    fn answer(&mut self) -> Result<bool, String> {
+    /// One move: the next effect gets its outcome, or else a person does what is waited for; false if there is
+    /// neither.
+    ///
+    /// # Errors
+    /// What is not recorded, or does not fit.
+    pub fn go(&mut self) -> Result<bool, String> {
+        Ok(self.answer()? || self.people()?)
+    }
+
+    /// The effect that gets its outcome next.
+    #[must_use]
+    pub fn next(&self) -> Option<&Waiting> {
         let over = current(&self.stage, &self.id).is_none_or(Run::over);
         let work = |w: &&Waiting| match &w.act {
             _ if back::owns(w) => w.case == self.id && back::met(self.run, w).is_some_and(|b| back::plays(b, w)),
@@ -124,9 +154,12 @@ impl Player<'_> {
             Act::Timer => w.key.0.starts_with("wait/") && !over,
             _ => false,
         };
-        let Some(next) = self.stage.waiting.iter().filter(work).min_by_key(|w| w.due).cloned() else {
-            return Ok(false);
-        };
+        self.stage.waiting.iter().filter(work).min_by_key(|w| w.due)
+    }
+
+    /// Gives the next effect its outcome; false if none waits.
+    fn answer(&mut self) -> Result<bool, String> {
+        let Some(next) = self.next().cloned() else { return Ok(false) };
         self.stage.waiting.retain(|w| w.key != next.key);
         self.stage.now = self.stage.now.max(next.due);
         if back::owns(&next) {
