@@ -57,6 +57,7 @@ mod store;
 mod story;
 mod stripe_story;
 mod support;
+mod switch_back;
 mod tidy;
 mod trials;
 mod vendors;

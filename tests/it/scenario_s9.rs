@@ -123,6 +123,7 @@ pub async fn staged(runbook: &str, change: impl FnOnce(&mut Wiring, &Vendors)) -
     }
     behind(&saas, RECOVERY);
     paid(&saas).await;
+    saas.vendors.with(|b| b.github.variables.insert("SUPABASE_PROJECT".into(), REF.into()));
     Loss { saas, store, work, _gpg: home }
 }
 
@@ -263,7 +264,10 @@ async fn the_newest_backup_is_restored_and_proved() {
     let lost = saas.world.show("lost").await;
     assert!(lost.contains("booking_payments          1 "), "the missing payment comes first: {lost}");
     saas.world.say("bob", "done surroundings all eleven are there").await;
+    let card = saas.approve("step: Point the repository variable", &["bob", "carol"]).await;
+    assert!(card.contains("old_value") && card.contains(REF) && card.contains(NEW), "{card}");
     saas.approve("step: Deploy the application", &["bob", "carol"]).await;
+    assert_eq!(saas.vendors.with(|b| b.github.variables["SUPABASE_PROJECT"].clone()), NEW);
     let card = saas.approve("step: Make the test booking", &["bob"]).await;
     assert!(
         card.contains("Set the open payments to succeeded that Stripe says are paid (skipped): nothing to do"),
@@ -279,6 +283,11 @@ async fn the_newest_backup_is_restored_and_proved() {
         card.contains("121 payments of Stripe looked at: 121 equal, 0 differ, 0 missing here (none open)"),
         "{card}"
     );
+    // Taken back, the variable is exactly what it was.
+    saas.world.say("alice", "undo point").await;
+    saas.approve("step: Point the repository variable SUPABASE_PROJECT back", &["bob", "carol"]).await;
+    saas.see(|t| t.contains(&format!("SUPABASE_PROJECT is {REF}"))).await;
+    assert_eq!(saas.vendors.with(|b| b.github.variables["SUPABASE_PROJECT"].clone()), REF);
     saas.finish();
 }
 

@@ -77,6 +77,7 @@ async fn s1_11_payments_are_reconciled_one_by_one() {
 async fn settled(loss: &Loss) {
     let saas = &loss.saas;
     saas.world.say("bob", "done surroundings all").await;
+    saas.approve("step: Point the repository variable", &["bob", "carol"]).await;
     saas.approve("step: Deploy the application", &["bob", "carol"]).await;
     saas.approve("step: Make the test booking", &["bob"]).await;
     saas.approve("step: Remove the test booking", &["bob"]).await;
