@@ -22,6 +22,8 @@ pub fn fork(now: &Player<'_>, id: &str) -> Result<bool, String> {
     let run = now.run().ok_or("the run is gone")?;
     let task = step(run, id).0.work.task().cloned();
     match task.as_ref().and_then(|t| t.undo.as_ref()) {
+        // It was taken back by itself, as agreed.
+        Some(Undo::Step(_)) if step(run, id).1.undone => refused(now, id, "it was taken back before"),
         Some(Undo::Step(undo)) => {
             let Some(quiet) = quiet(now)?.filter(|quiet| !by_itself(quiet, id)) else { return Ok(false) };
             deny(&quiet, id)?;
