@@ -34,6 +34,7 @@ mod properties;
 mod reload;
 mod runbook_s8;
 mod saas;
+mod scenario_drill;
 mod scenario_recovery;
 mod scenario_s1;
 mod scenario_s1_routes;
