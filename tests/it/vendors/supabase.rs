@@ -34,6 +34,8 @@ pub struct Supabase {
     pub restarts: u32,
     /// A status the data API answers instead of its own.
     pub data_fault: Option<u16>,
+    /// What the backups API answers instead of its own.
+    pub backups: Option<Value>,
     /// Project ref to its restore points and their state.
     pub restore_points: BTreeMap<String, BTreeMap<String, String>>,
     /// User id to the last `ban_duration` that was set.
@@ -176,11 +178,7 @@ impl Supabase {
                 Some((200, Value::Array(services.collect())))
             }
             ("GET", ["health"]) => Some((400, json!({"message": "services is required"}))),
-            ("GET", ["database", "backups"]) if got.query.is_empty() => Some((
-                200,
-                json!({"region": "eu-central-1", "walg_enabled": true, "pitr_enabled": true, "backups": [],
-                    "physical_backup_data": {"earliest_physical_backup_date_unix": 1_760_000_000, "latest_physical_backup_date_unix": 1_763_000_000}}),
-            )),
+            ("GET", ["database", "backups"]) if got.query.is_empty() => Some((200, self.backup_list())),
             ("GET", ["database", "backups", "restore-point"]) => Some(self.last_restore_point(project)),
             ("POST", ["database", "backups", what]) => self.back_up(got, project, what),
             ("GET", ["functions"]) if got.query.is_empty() => Some((200, self.functions.list())),
@@ -188,6 +186,13 @@ impl Supabase {
             ("GET", ["analytics", "endpoints", "logs"]) => self.functions.logs(got),
             _ => None,
         }
+    }
+
+    fn backup_list(&self) -> Value {
+        self.backups.clone().unwrap_or_else(|| {
+            json!({"region": "eu-central-1", "walg_enabled": true, "pitr_enabled": true, "backups": [],
+                "physical_backup_data": {"earliest_physical_backup_date_unix": 1_760_000_000, "latest_physical_backup_date_unix": 1_763_000_000}})
+        })
     }
 
     /// The newest by name; the documents do not say what is answered when there are several.
