@@ -17,10 +17,10 @@ use crate::vendors::supabase::{REF, TOKEN};
 use crate::world::LIMIT;
 
 const RUNBOOK: &str = "total-data-loss";
-const RECOVERY: &str = "recovery";
+pub const RECOVERY: &str = "recovery";
 /// The recovery project's ref, as its tag says.
-const NEW: &str = "zyxwvutsrqponmlkjihg";
-const PASSPHRASE: &str = "a-passphrase-for-backups";
+pub const NEW: &str = "zyxwvutsrqponmlkjihg";
+pub const PASSPHRASE: &str = "a-passphrase-for-backups";
 const PROGRAMS: [&str; 16] = [
     "awk",
     "curl",
@@ -39,7 +39,7 @@ const PROGRAMS: [&str; 16] = [
     "tee",
     "wc",
 ];
-const CATALOG: &str =
+pub const CATALOG: &str =
     "select coalesce(md5(string_agg(c.oid || ' ' || c.relname || ' ' || c.relkind::text, '|' order by c.oid)), 'empty')
   from pg_class c where c.relnamespace = 'public'::regnamespace";
 const COUNTED: [&str; 16] = [
@@ -62,14 +62,14 @@ const COUNTED: [&str; 16] = [
 ];
 
 /// The bot, the recovery database, and the store's and the restore's folders.
-struct Loss {
-    saas: Saas,
-    store: Folder,
-    work: Folder,
+pub struct Loss {
+    pub saas: Saas,
+    pub store: Folder,
+    pub work: Folder,
     _gpg: Folder,
 }
 
-async fn stage() -> Loss {
+pub async fn stage() -> Loss {
     let (store, work, home) = (Folder::new(), Folder::new(), Folder::new());
     fs::write(home.0.join("pass"), PASSPHRASE).expect("written");
     fs::write(home.0.join("curl"), "").expect("written");
@@ -116,7 +116,7 @@ fn run(program: &str, args: &[&str]) {
 
 impl Loss {
     /// Backs the SaaS up as the backup job does, `hours` ago; `spoil` changes the encrypted file.
-    async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
+    pub async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
         let at = |name: &str| self.store.0.join(name).display().to_string();
         let from = self.saas.database.url("restorer", PASSWORD, SAAS);
         run("pg_dump", &["--exclude-schema=drbot", "--exclude-schema=drbot_recovery", "--file", &at("plain"), &from]);
