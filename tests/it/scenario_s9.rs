@@ -45,7 +45,7 @@ const PROGRAMS: [&str; 16] = [
     "tee",
     "wc",
 ];
-const CATALOG: &str =
+pub const CATALOG: &str =
     "select coalesce(md5(string_agg(c.oid || ' ' || c.relname || ' ' || c.relkind::text, '|' order by c.oid)), 'empty')
   from pg_class c where c.relnamespace = 'public'::regnamespace";
 const COUNTED: [&str; 16] = [
@@ -70,8 +70,8 @@ const COUNTED: [&str; 16] = [
 /// The bot, the recovery database, and the store's and the restore's folders.
 pub struct Loss {
     pub saas: Saas,
-    store: Folder,
-    work: Folder,
+    pub store: Folder,
+    pub work: Folder,
     _gpg: Folder,
 }
 
@@ -117,6 +117,8 @@ pub async fn staged(runbook: &str, change: impl FnOnce(&mut Wiring, &Vendors)) -
             w.parameters.extend(own.then(|| (PART.to_owned(), name.clone(), value.clone())));
             !own || name == "folder"
         });
+        // A drill stands alone.
+        given.retain(|_| runbook != "drill");
         w.parameters.extend(given.into_iter().map(|(name, value)| (RUNBOOK.to_owned(), name, value)));
         change(w, vendors);
     })

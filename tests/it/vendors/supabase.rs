@@ -40,6 +40,8 @@ pub struct Supabase {
     pub restore_points: BTreeMap<String, BTreeMap<String, String>>,
     /// User id to the last `ban_duration` that was set.
     pub bans: BTreeMap<String, String>,
+    /// The points in time that projects were rewound to and not brought back from.
+    pub rewinds: Vec<u64>,
     /// A status that every change of the Management and Auth APIs answers instead of its own.
     pub change_fault: Option<u16>,
     /// The edge functions of every project.
@@ -165,6 +167,9 @@ impl Supabase {
                 200,
                 json!({"metrics": {"fs_size_bytes": 8_000_000_000_u64, "fs_avail_bytes": 3_000_000_000_u64, "fs_used_bytes": 5_000_000_000_u64}}),
             )),
+            ("POST", ["restart"]) if self.change_fault.is_some() => {
+                Some((self.change_fault?, json!({"message": "It went wrong on our side"})))
+            }
             ("POST", ["restart"]) if got.body.is_empty() => {
                 self.projects.insert(project.to_owned(), "RESTARTING".to_owned());
                 self.restarts += 1;
@@ -227,10 +232,11 @@ impl Supabase {
             "undo" => {
                 let known = points.contains_key(fields.get("name")?.as_str()?);
                 known.then(|| self.projects.insert(project.to_owned(), "RESTORING".to_owned()));
+                known.then(|| self.rewinds.pop());
                 Some(if known { (201, json!({})) } else { (404, json!({"message": "No such restore point"})) })
             }
             "restore-pitr" => {
-                fields.get("recovery_time_target_unix")?.as_u64()?;
+                self.rewinds.push(fields.get("recovery_time_target_unix")?.as_u64()?);
                 self.projects.insert(project.to_owned(), "RESTORING".to_owned());
                 Some((201, json!({})))
             }
