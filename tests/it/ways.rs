@@ -3,6 +3,7 @@
 
 mod back;
 mod books;
+mod corruption;
 mod entry;
 mod failing;
 mod loss;

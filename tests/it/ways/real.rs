@@ -11,9 +11,10 @@ use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 
 use super::books::{
-    COMMITS, DATA_CORRUPTION, DATABASE_PERFORMANCE, DATABASE_UNAVAILABLE, EDGE_FUNCTION_TIMEOUT, SECURITY_BREACH,
+    COMMITS, DATABASE_PERFORMANCE, DATABASE_UNAVAILABLE, EDGE_FUNCTION_TIMEOUT, SECURITY_BREACH,
     STRIPE_ACCOUNT_SUSPENDED, STRIPE_WEBHOOK_FAILURES, WHATSAPP_DOWN,
 };
+use super::corruption::DATA_CORRUPTION;
 use super::entry::{Back, Book};
 use super::loss::TOTAL_DATA_LOSS;
 use super::offline::shipped;
@@ -95,7 +96,7 @@ fn lacking(books: &[&Book], tests: &str) -> Vec<String> {
             let here = known.remove(&(book.as_str(), step.id.as_str()));
             match (here, left) {
                 (false, false) => faults.push(format!(
-                    "{book}: step `{0}` is not taken four ways (once, twice, failing, undone). Add to tests/it/ways/books.rs, in the \
+                    "{book}: step `{0}` is not taken four ways (once, twice, failing, undone). Add to tests/it/ways/books.rs (or corruption.rs, loss.rs), in the \
                      book of {book}: Way {{ step: \"{0}\", record: where its target keeps the effect, troubles: how it refuses, again: \
                      what a second run finds, undo: what `/dr undo` says or does, ..WAY }}; a new runbook also needs its Book in BOOKS \
                      and a function with its stage, joined by a test of tests/it/ways/real.rs",
@@ -129,18 +130,14 @@ fn every_changing_step_is_in_the_table() {
 // Most of a walk is waiting, since a card is edited once a second at most: so several go on at once.
 
 #[tokio::test]
-async fn data_breach_and_slowness_four_ways() {
-    tokio::join!(data_corruption(), security_breach(), database_performance());
+async fn data_and_databases_four_ways() {
+    tokio::join!(data_corruption(), security_breach(), database_performance(), database_unavailable());
 }
 
 #[tokio::test]
-async fn suspension_outage_and_functions_four_ways() {
-    tokio::join!(stripe_account_suspended(), database_unavailable(), edge_function_timeout());
-}
-
-#[tokio::test]
-async fn loss_webhooks_and_whatsapp_four_ways() {
-    tokio::join!(total_data_loss(), stripe_webhook_failures(), whatsapp_down());
+async fn vendors_and_loss_four_ways() {
+    tokio::join!(total_data_loss(), stripe_account_suspended(), stripe_webhook_failures());
+    tokio::join!(whatsapp_down(), edge_function_timeout());
 }
 
 async fn database_performance_stage() -> Saas {
