@@ -137,6 +137,7 @@ fn rules(config: &Config, roster: &Roster) -> Rules {
         start_within: config.approvals.start_within,
         alert_channel: config.alerts.channel.clone().unwrap_or_default(),
         incident_channel: config.alerts.incident_channel.clone(),
+        tells_own: config.alerts.own_detections,
     }
 }
 
@@ -243,15 +244,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     result
 }
 
-/// Starts the standing detections, and what keeps them in step with the runbook folder.
+/// Starts what goes on by itself, and what keeps it in step with the runbook folder.
 async fn detections(config: &Config, engine: &Engine, owner: &str) -> anyhow::Result<tokio::task::JoinHandle<()>> {
-    let catalog = engine.catalog();
-    for loaded in catalog.runbooks.values().filter(|l| l.unusable.is_none()) {
-        let watch = loaded.runbook.runbook.clone();
+    for up in engine.catalog().standing(None) {
         engine
-            .submit(Delivery { key: format!("up/{owner}/{watch}"), input: Input::Up { watch } })
+            .submit(Delivery { key: format!("up/{owner}/{up}"), input: Input::Up(up) })
             .await
-            .context("starting the watches")?;
+            .context("starting the watches and schedules")?;
     }
     let folder = reload::Folder {
         folder: config.runbooks.folder.clone(),

@@ -145,6 +145,9 @@ pub struct Alerts {
     /// The channel of incidents opened from them; the same when it is left out.
     #[serde(default)]
     pub incident_channel: Option<String>,
+    /// Whether a scenario that drbot's own detection finds red gets a card there too; it does unless this is false.
+    #[serde(default = "yes")]
+    pub own_detections: bool,
     #[serde(default)]
     pub alertmanager: Option<Alertmanager>,
 }
@@ -232,6 +235,10 @@ impl Default for Log {
     fn default() -> Log {
         Log { filter: log_filter() }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn listen() -> String {

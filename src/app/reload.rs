@@ -48,15 +48,13 @@ pub(super) async fn watch(shelf: Folder) {
             }
         };
         info!(runbooks = next.runbooks.len(), "the runbook files are read again");
-        let usable = |c: &Catalog, name: &str| c.runbooks.get(name).is_some_and(|l| l.unusable.is_none());
-        let fresh: Vec<String> =
-            next.runbooks.keys().filter(|n| usable(&next, n) && !usable(&now, n)).cloned().collect();
+        let fresh = next.standing(Some(&now));
         shelf.engine.use_catalog(next);
         round += 1;
-        for watch in fresh {
-            let key = format!("up/{}/{round}/{watch}", shelf.owner);
-            if let Err(e) = shelf.engine.submit(Delivery { key, input: Input::Up { watch: watch.clone() } }).await {
-                warn!(error = %e, watch, "the detection of a new runbook did not start; it does at the next start");
+        for up in fresh {
+            let key = format!("up/{}/{round}/{up}", shelf.owner);
+            if let Err(e) = shelf.engine.submit(Delivery { key, input: Input::Up(up.clone()) }).await {
+                warn!(error = %e, %up, "what is new did not start; it does at the next start");
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::Cx;
 use super::draft::Draft;
+use super::failed;
 use super::flow;
 use super::interlock;
 use super::render;
@@ -39,6 +40,7 @@ pub(crate) fn advance(draft: &mut Draft, cx: &mut Cx<'_>) {
             let why = state.remark.clone().unwrap_or_else(|| "it failed".into());
             pause(draft, &format!("`{}` did not go through: {why}", step.id));
             release(draft, &run);
+            failed::ask(draft, cx);
         }
         _ => {}
     }

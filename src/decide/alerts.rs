@@ -2,7 +2,7 @@
 //! its scenario's detection, which only reads, and never anything else.
 
 use super::draft::Draft;
-use super::{Cx, approve, narrate, private, said};
+use super::{Cx, approve, deadline, narrate, private, said};
 use crate::model::alert::{Alarm, AlertGroup, Opening, Origin, Round};
 use crate::model::case::Body;
 use crate::model::effect::{Act, Lane};
@@ -75,7 +75,7 @@ fn press(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> String {
     let Some(alarm) = draft.case.alarm().cloned() else { return approve::STALE.into() };
     let what = match &alarm.round {
         Some(round) if round.ack == click.button => "Acknowledge",
-        Some(round) if round.open == click.button => "Open incident",
+        Some(round) if round.open == click.button && !alarm.reminds() => "Open incident",
         _ => return "This button is from an earlier firing of the alert; the card shows what is possible now.".into(),
     };
     let Some(person) = cx.roster.person(&click.by).cloned() else {
@@ -89,13 +89,14 @@ fn press(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> String {
 /// Says that a person is looking at the alert. Gives the text for them.
 fn acknowledge(draft: &mut Draft, cx: &Cx<'_>, person: &Person) -> String {
     let Some(alarm) = draft.case.alarm() else { return approve::STALE.into() };
+    let (title, did) = (&alarm.title, if alarm.reminds() { "finished" } else { "acknowledged" });
     if let Some((by, at)) = &alarm.acked {
-        return format!("{} acknowledged {} at {}.", cx.roster.name(by), alarm.title, at.clock());
+        return format!("{} {did} {title} at {}.", cx.roster.name(by), at.clock());
     }
     if alarm.firing() == 0 {
         return format!("{} does not fire any more; there is nothing to acknowledge.", alarm.title);
     }
-    let text = format!("You acknowledged {}; its card says so.", alarm.title);
+    let text = format!("You {did} {title}; its card says so.");
     draft.happen(Event::AlarmAcked { by: person.id.clone() });
     text
 }
@@ -159,6 +160,9 @@ pub(crate) fn opening(draft: &mut Draft, cx: &Cx<'_>, opening: &Opening) -> Repl
         began: opening.began,
         origin: Some(opening.origin.clone()),
     }));
+    if let Some(loaded) = loaded {
+        deadline::begin(draft, cx, loaded);
+    }
     Reply::Opened(number)
 }
 

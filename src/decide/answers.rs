@@ -141,10 +141,12 @@ pub(crate) fn verify(draft: &Draft, cx: &Cx<'_>, id: &str) -> Reply {
             },
         ),
     ];
-    Reply::Private(Message {
-        notify: format!("Approval {}: {}", a.id.0, a.standing.word()),
-        parts: vec![Part::Facts(facts), Part::Code(narrate::incident::deed_text(&a.action.deed))],
-    })
+    let mut parts = vec![Part::Facts(facts), Part::Code(narrate::incident::deed_text(&a.action.deed))];
+    if let Some(undo) = &a.action.agreed {
+        parts.push(Part::Text(vec![Text::Bold(format!("Taken back by itself when {}:", undo.when))]));
+        parts.push(Part::Code(narrate::incident::deed_text(&undo.deed)));
+    }
+    Reply::Private(Message { notify: format!("Approval {}: {}", a.id.0, a.standing.word()), parts })
 }
 
 /// What a step did.

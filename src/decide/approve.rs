@@ -3,15 +3,15 @@
 
 use super::advance::advance;
 use super::draft::Draft;
-use super::{Cx, flow, params, pick, policy, start};
+use super::{Cx, agreed, deadline, failed, flow, params, pick, policy, start};
 use crate::model::approval::{Approval, ApprovalId, Standing};
 use crate::model::effect::{Act, AskForm, Lane};
 use crate::model::event::Event;
 use crate::model::id::EffectKey;
 use crate::model::inbound::{Click, Form, FormPurpose};
-use crate::model::incident::OpenForm;
+use crate::model::incident::{Incident, OpenForm};
 use crate::model::message::Reply;
-use crate::model::person::{Person, Speaker};
+use crate::model::person::{Person, PersonId, Speaker};
 use crate::model::time::Span;
 use crate::model::world::Decision;
 
@@ -61,7 +61,7 @@ fn decide_click(draft: &mut Draft, cx: &mut Cx<'_>, click: &Click) -> Option<Str
             let which = choice(draft, &click.button)?;
             Some(person.map_or_else(stranger, |p| flow::chosen(draft, cx, &p, which)))
         }
-        _ => Some("This button is from an earlier state of the incident; the card shows what is possible now.".into()),
+        _ => failed::clicked(draft, cx, click),
     }
 }
 
@@ -167,6 +167,9 @@ pub(crate) fn filled(draft: &mut Draft, cx: &mut Cx<'_>, form: &Form) -> Reply {
         FormPurpose::Deny(id) => written(form).map(|text| deny(draft, cx, id, (&form.by, text))),
         FormPurpose::Done(step) => written(form).map(|text| manual(draft, cx, (&person, step), (text, true))),
         FormPurpose::Cannot(step) => written(form).map(|text| manual(draft, cx, (&person, step), (text, false))),
+        FormPurpose::Skip(button) | FormPurpose::Abort(button) => {
+            written(form).map(|text| failed::filled(draft, cx, (&person, button), text))
+        }
         FormPurpose::Run(name) => params::filled(draft, cx, (form, &person), name),
     };
     let text = match answer {
@@ -215,6 +218,9 @@ pub(crate) fn vote(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, by: &Spe
 
 /// One person stops it. Gives the text for them.
 pub(crate) fn deny(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, said: (&Speaker, &str)) -> String {
+    if let Some(text) = stopped(draft, cx, id, said) {
+        return text;
+    }
     let Some(approval) = find(draft, id) else { return not_now(draft, id) };
     let person = match may_stop(draft, cx, &approval, said.0) {
         Ok(person) => person,
@@ -225,8 +231,23 @@ pub(crate) fn deny(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, said: (&
     format!("You stopped {}. Nothing ran.", id.0)
 }
 
+/// A used approval is stopped as far as it still lives: its agreed undo.
+fn stopped(draft: &mut Draft, cx: &Cx<'_>, id: &ApprovalId, said: (&Speaker, &str)) -> Option<String> {
+    let person = cx.roster.person(said.0).cloned()?;
+    agreed::stop(draft, cx, id, (&person, said.1))
+}
+
+/// Who asked for the approval of an agreed undo.
+fn agreed_by(incident: &Incident, id: &ApprovalId) -> Option<PersonId> {
+    crate::model::agreed::find(&incident.agreed, id).map(|p| p.approval.action.requester.clone())
+}
+
 /// The requester takes the request back, also in the moment between approval and start.
 pub(crate) fn withdraw(draft: &mut Draft, cx: &mut Cx<'_>, id: &ApprovalId, by: &Speaker) -> String {
+    let asked = draft.incident().and_then(|i| agreed_by(i, id)) == cx.roster.person(by).map(|p| p.id.clone());
+    if let Some(text) = Some(()).filter(|()| asked).and_then(|()| stopped(draft, cx, id, (by, "withdrawn"))) {
+        return text;
+    }
     let Some(approval) = find(draft, id) else { return not_now(draft, id) };
     let Some(person) = cx.roster.person(by).filter(|p| p.id == approval.action.requester).cloned() else {
         return format!(
@@ -296,6 +317,11 @@ pub(crate) fn manual(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Person, &str), w
     let ((person, step), (evidence, done)) = (who, what);
     let waiting = draft.incident().and_then(|i| i.person.as_ref()).is_some_and(|(s, ..)| s == step);
     if !waiting {
+        // The step may have been left out for later: its report still ends the clock.
+        let clock = if done { deadline::done(draft, cx, person, (step, evidence)) } else { None };
+        if let Some(text) = clock {
+            return text;
+        }
         return format!("Step `{step}` is not waiting for a person now. Nothing was changed.");
     }
     draft.happen(Event::PersonDid {
@@ -304,9 +330,11 @@ pub(crate) fn manual(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Person, &str), w
         evidence: evidence.to_owned(),
         done,
     });
+    let clock = if done { deadline::done(draft, cx, person, (step, evidence)) } else { None };
     advance(draft, cx);
     if done {
-        format!("Noted: `{step}` is done.")
+        let clock = clock.map(|text| format!(" {text}")).unwrap_or_default();
+        format!("Noted: `{step}` is done.{clock}")
     } else {
         format!("Noted: `{step}` cannot be done. The run is paused.")
     }
@@ -316,6 +344,12 @@ pub(crate) fn manual(draft: &mut Draft, cx: &mut Cx<'_>, who: (&Person, &str), w
 pub(crate) fn due(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey) {
     if effect.0.starts_with("wait/") {
         return flow::over(draft, cx, effect);
+    }
+    if agreed::owns(effect) {
+        return agreed::due(draft, cx, effect);
+    }
+    if effect.0.starts_with("deadline/") {
+        return deadline::due(draft, cx, effect);
     }
     let Some(id) = effect.0.strip_prefix("expire/").and_then(|k| k.rsplit('/').next()) else { return };
     let Some(approval) = find(draft, &ApprovalId(id.to_owned())) else { return };

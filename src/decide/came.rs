@@ -3,9 +3,9 @@
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, flow, narrate, pick, plan, policy, render, verdict};
+use super::{Cx, agreed, alerts, failed, flow, narrate, pick, plan, policy, render, standing, verdict};
 use crate::model::approval::{Action, Approval, ApprovalId, Standing, TargetIdentity};
-use crate::model::case::{Body, Card};
+use crate::model::case::{Body, Card, Detection};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
 use crate::model::event::{Event, StepEnd};
 use crate::model::expect::Rows;
@@ -31,6 +31,8 @@ pub(crate) fn came(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outco
         Outcome::Told => {}
         Outcome::Opened { number } => alerts::opened(draft, effect, *number),
         Outcome::Checked(checked) if effect.0.starts_with("detect/") => detected(draft, cx, effect, checked),
+        _ if effect.0.starts_with("keep/") => standing::kept(draft, cx, effect, outcome),
+        _ if agreed::owns(effect) => agreed::came(draft, cx, effect, outcome),
         _ if effect.0.starts_with("pick/") => pick::came(draft, cx, effect, outcome),
         _ if matches!(draft.case.body, Body::Plan(_)) => plan::came(draft, cx, effect, outcome),
         _ => in_run(draft, cx, effect, outcome),
@@ -64,42 +66,11 @@ fn detected(draft: &mut Draft, cx: &Cx<'_>, effect: &EffectKey, checked: &[Check
     let failing = verdict::failing(checked);
     let streak = verdict::streak(before, failing, cx.now);
     draft.out.samples.push(Sample { runbook: runbook.to_owned(), failing, streak });
-    let event = Event::Detected {
-        runbook: runbook.to_owned(),
-        checked: checked.to_vec(),
-        streak: streak.failures,
-        since: streak.since,
-    };
-    let Body::Watch(watch) = &draft.case.body else { return draft.happen(event) };
-    let Some(loaded) = cx.catalog.runbooks.get(runbook) else { return };
-    let detect = &loaded.runbook.detect;
-    let was = verdict::light(watch.last.as_ref(), detect);
-    let found = crate::model::case::Detection {
-        at: cx.now,
-        checked: checked.to_vec(),
-        streak: streak.failures,
-        since: streak.since,
-    };
-    if verdict::light(Some(&found), detect) != was {
-        draft.happen(event);
+    let (checked, since, streak) = (checked.to_vec(), streak.since, streak.failures);
+    if matches!(draft.case.body, Body::Watch(_)) {
+        return standing::watched(draft, cx, runbook, Detection { at: cx.now, checked, streak, since });
     }
-    schedule(draft, cx, runbook, cx.now.plus(loaded.runbook.detect.every));
-}
-
-fn schedule(draft: &mut Draft, cx: &Cx<'_>, runbook: &str, due: crate::model::time::Millis) {
-    let Some(loaded) = cx.catalog.runbooks.get(runbook) else { return };
-    if let Ok(list) = render::questions(&loaded.runbook.detect.checks, &loaded.known()) {
-        let key = EffectKey::of(&["detect", &draft.case.id.0, runbook]);
-        draft.effect(key, Lane::Check, due, Act::Check(list));
-    }
-}
-
-/// The process is up: opens the watch if it is new and makes its next detection due now.
-pub(crate) fn watch_up(draft: &mut Draft, cx: &Cx<'_>, runbook: &str) {
-    if draft.case.body == Body::Empty {
-        draft.happen(Event::WatchOpened { runbook: runbook.to_owned() });
-    }
-    schedule(draft, cx, runbook, cx.now);
+    draft.happen(Event::Detected { runbook: runbook.to_owned(), checked, streak, since });
 }
 
 fn in_run(draft: &mut Draft, cx: &mut Cx<'_>, effect: &EffectKey, outcome: &Outcome) {
@@ -174,8 +145,10 @@ fn previewed(
         decide_by: cx.now.plus(cx.world.rules.decide_within),
     };
     let action = render::action(run, step, work, &asking)?;
-    let shown =
-        narrate::incident::deed_text(&action.deed).chars().count() + narrate::incident::table(rows).chars().count();
+    let also = action.agreed.as_ref().map_or(0, |a| narrate::incident::deed_text(&a.deed).chars().count());
+    let shown = also
+        + narrate::incident::deed_text(&action.deed).chars().count()
+        + narrate::incident::table(rows).chars().count();
     if shown > SHOWN {
         return Err(format!(
             "it lists {} rows, more than one card can show whole, and nobody should approve what they cannot see: narrow it by its parameters",
@@ -232,7 +205,11 @@ fn step_ended(draft: &mut Draft, cx: &mut Cx<'_>, step: &Step, ended: &Ended) {
         Ended::Unknown { why } if task.is_some_and(Task::reads) => (StepEnd::Failed { why: why.clone() }, None),
         Ended::Unknown { why } => (StepEnd::Unknown { why: why.clone() }, None),
     };
+    let done = matches!(end, StepEnd::Done { .. });
     draft.happen(Event::StepEnded { step: step.id.clone(), end, rows });
+    if done {
+        agreed::arm(draft, cx, &step.id);
+    }
     advance(draft, cx);
 }
 
@@ -244,13 +221,15 @@ fn probed(draft: &mut Draft, cx: &mut Cx<'_>, step: &str, answer: (Option<bool>,
     };
     let how = format!("the probe says it {}: {figure}", if happened { "happened" } else { "did not happen" });
     draft.happen(Event::StepSettled { step: step.to_owned(), happened, how });
-    settled(draft, cx, happened);
+    settled(draft, cx, (step, happened));
 }
 
 /// Goes on after an unknown step was settled: forward if it happened, else paused until somebody asks
 /// for it again.
-pub(crate) fn settled(draft: &mut Draft, cx: &mut Cx<'_>, happened: bool) {
+pub(crate) fn settled(draft: &mut Draft, cx: &mut Cx<'_>, what: (&str, bool)) {
+    let (step, happened) = what;
     if happened {
+        agreed::arm(draft, cx, step);
         draft.happen(Event::RunResumed { by: PersonId("drbot".into()) });
     } else if draft.run().cloned().is_some_and(|run| flow::goes_on(draft, &run)) {
         // Known not to have happened is a failure like another: what the file says about it is done.
@@ -258,6 +237,7 @@ pub(crate) fn settled(draft: &mut Draft, cx: &mut Cx<'_>, happened: bool) {
     } else {
         draft.happen(Event::RunPaused { why: "the step did not happen".into() });
         advance::ended(draft);
+        failed::ask(draft, cx);
     }
     advance(draft, cx);
 }

@@ -1,6 +1,8 @@
 //! A decision being made. Takes events one by one and applies each to a copy of the case, so that later
 //! parts of the same decision see what earlier ones did; gives the whole decision, or none of it.
 
+use std::collections::BTreeSet;
+
 use super::interlock;
 use crate::model::case::{Body, Case};
 use crate::model::effect::{Act, CardKind, Effect, Lane};
@@ -18,8 +20,8 @@ pub(crate) struct Draft {
     pub(crate) out: Decision,
     now: Millis,
     broken: Option<Illegal>,
-    /// The lock on a target that the case held before.
-    held: Option<String>,
+    /// The locks on targets that the case held before.
+    held: BTreeSet<String>,
 }
 
 impl Draft {
@@ -86,10 +88,8 @@ impl Draft {
             };
         }
         let holds = interlock::held(&self.case);
-        if holds != self.held {
-            self.out.guards.extend(self.held.take().map(Guard::Release));
-            self.out.guards.extend(holds.map(Guard::Take));
-        }
+        self.out.guards.extend(self.held.difference(&holds).cloned().map(Guard::Release));
+        self.out.guards.extend(holds.difference(&self.held).cloned().map(Guard::Take));
         let shows = matches!(self.case.body, Body::Incident(_) | Body::Check(_) | Body::Plan(_) | Body::Alarm(_));
         let card = self.out.events.iter().any(changes_card);
         let line = match &self.case.body {

@@ -4,15 +4,17 @@
 use super::advance::{self, advance};
 use super::draft::Draft;
 use super::{Cx, private, render, verdict};
+use crate::model::agreed::Pending;
 use crate::model::approval::Standing;
 use crate::model::effect::{Act, Lane};
 use crate::model::event::Event;
 use crate::model::flow::{Choose, Notify, OnFail, Parallel, Wait, Way};
 use crate::model::id::{ButtonId, EffectKey};
+use crate::model::incident::Incident;
 use crate::model::message::Reply;
 use crate::model::outcome::{Checked, Verdict};
 use crate::model::person::{Person, PersonId};
-use crate::model::run::{Phase, Run, RunState};
+use crate::model::run::{Phase, Run, RunState, StepRun};
 use crate::model::runbook::{Step, Work};
 use crate::model::statement::fill;
 use crate::model::time::Millis;
@@ -171,16 +173,20 @@ pub(super) fn looked(draft: &mut Draft, cx: &mut Cx<'_>, step: &Step, checked: &
     advance(draft, cx);
 }
 
+/// Whether people stopped the step, or let its time pass: no file overrules that.
+pub(super) fn denied(state: &StepRun) -> bool {
+    state.approval.as_ref().is_some_and(|a| a.standing != Standing::Used)
+}
+
 /// What a failed step means for the run: true if it goes on by itself. What people denied always stops.
 pub(super) fn goes_on(draft: &mut Draft, run: &Run) -> bool {
     let Some((step, state)) = run.current() else { return false };
-    let decided = state.approval.as_ref().is_some_and(|a| a.standing != Standing::Used);
-    if decided || matches!(step.work, Work::Manual(_)) || state.undoes.is_some() {
+    if denied(state) || matches!(step.work, Work::Manual(_)) || state.undoes.is_some() {
         return false;
     }
     let why = format!("it failed ({}) and the runbook goes on", state.remark.as_deref().unwrap_or("no reason given"));
     match &step.on_fail {
-        OnFail::Stop => return false,
+        OnFail::Stop | OnFail::Ask => return false,
         OnFail::Continue => draft.happen(Event::StepSkipped { step: step.id.clone(), why }),
         OnFail::Go(target) => {
             draft.happen(Event::StepSkipped { step: step.id.clone(), why });
@@ -240,7 +246,17 @@ pub(super) fn abort(draft: &mut Draft, person: &Person, reason: &str) -> Reply {
     }
     let left = undoable(&run);
     let undo = if left.is_empty() { String::new() } else { format!(" `/dr undo` can take back: {}.", left.join(", ")) };
-    private(format!("Aborted; no further step runs.{undo}"))
+    let agreed = draft.incident().map(still_agreed).unwrap_or_default();
+    private(format!("Aborted; no further step runs.{undo}{agreed}"))
+}
+
+/// What ending a run does not end: it was promised to who agreed.
+fn still_agreed(incident: &Incident) -> String {
+    let line = |p: &Pending| {
+        let (step, id) = (&p.step, &p.approval.id.0);
+        format!(" `{step}` is still taken back by itself as agreed; /dr deny {id} REASON stops that.")
+    };
+    incident.agreed.iter().filter(|p| p.waits()).map(line).collect()
 }
 
 /// The steps that can be taken back, the newest first.
@@ -253,10 +269,19 @@ pub(crate) fn undoable(run: &Run) -> Vec<String> {
 /// Takes back a step: the named one, else the newest.
 pub(super) fn undo(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, named: Option<&str>) -> Reply {
     let Some(run) = draft.run().cloned() else { return private("No runbook was started here.") };
-    let can = undoable(&run);
+    let going = |step: &&String| {
+        draft.incident().is_some_and(|i| i.agreed.iter().any(|p| p.run == run.id && p.step == **step && p.busy()))
+    };
+    let all = undoable(&run);
+    if let Some(step) = all.iter().find(going).filter(|s| named.is_none_or(|n| n == s.as_str())) {
+        return private(format!(
+            "`{step}` is being taken back by itself right now; its line on the card says how it goes."
+        ));
+    }
+    let can = all;
     let step = match (named, can.first()) {
         (Some(name), _) if can.iter().any(|c| c == name) => name.to_owned(),
-        (Some(name), _) => return private(format!("`{name}` cannot be taken back. {}", undo_list(&can))),
+        (Some(name), _) => return private(format!("{} {}", not_back(&run, name), undo_list(&can))),
         (None, Some(newest)) => newest.clone(),
         (None, None) => return private(undo_list(&can)),
     };
@@ -274,6 +299,27 @@ pub(super) fn undo(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, named: O
     let later: Vec<String> = can.into_iter().filter(|c| *c != step).collect();
     let rest = if later.is_empty() { String::new() } else { format!(" {}", undo_list(&later)) };
     private(format!("Taking back `{step}`; the card asks for the approval.{rest}"))
+}
+
+/// Why drbot does not take this step back: it did nothing, nobody knows, or the file's own words.
+fn not_back(run: &Run, name: &str) -> String {
+    let found = run.loaded.runbook.steps.iter().zip(&run.steps).rev().find(|(s, _)| s.id == name);
+    let Some((step, state)) = found else { return format!("`{name}` is no step of this run.") };
+    let undo = step.work.task().and_then(|t| t.undo.as_ref());
+    let text = undo.map(|u| fill(&u.text(), &run.values)).unwrap_or_default();
+    let why = match (state.phase, step.work.task()) {
+        (_, Some(task)) if task.reads() => "it only reads".to_owned(),
+        (Phase::Unknown | Phase::Started | Phase::Verifying, _) => "nobody knows yet how it ended".to_owned(),
+        (Phase::Done, _) if state.undone => "it was taken back before".to_owned(),
+        (Phase::Done, None) => "drbot did nothing in it".to_owned(),
+        (Phase::Done, Some(_)) => match text.strip_prefix("none").map(|t| t.trim_start_matches([':', ',', ' '])) {
+            Some("") => "the runbook says that there is no way".to_owned(),
+            Some(why) => why.to_owned(),
+            None => return format!("`{name}` cannot be taken back by drbot. By hand: {text}."),
+        },
+        _ => "it was not done".to_owned(),
+    };
+    format!("`{name}` cannot be taken back: {why}.")
 }
 
 fn undo_list(can: &[String]) -> String {

@@ -1,11 +1,11 @@
 //! What must not happen at the same time. Takes runs, values and the world; gives the reason why not, and
-//! the lock that a case holds on the target it is about to change.
+//! the locks that a case holds on the targets it is about to change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::case::Case;
 use crate::model::catalog::Loaded;
-use crate::model::run::Phase;
+use crate::model::run::{Phase, Run};
 use crate::model::runbook::Task;
 use crate::model::world::World;
 
@@ -32,10 +32,17 @@ pub(crate) fn on_target(target: &str) -> String {
     format!("target/{target}")
 }
 
-/// The lock that a case holds as it stands: on the target of the changing step that it is in, from the
-/// preview on, so that nobody else of drbot changes what was looked at.
-pub(crate) fn held(case: &Case) -> Option<String> {
-    let run = case.incident()?.run.as_ref().filter(|r| !r.over())?;
+/// The locks that a case holds as it stands: on the target of the changing step that it is in, from the
+/// preview on, so that nobody else of drbot changes what was looked at; and where a step is being taken back.
+pub(crate) fn held(case: &Case) -> BTreeSet<String> {
+    let Some(incident) = case.incident() else { return BTreeSet::new() };
+    let back = incident.agreed.iter().filter(|p| p.busy()).map(|p| on_target(&p.approval.action.target));
+    back.chain(incident.run.as_ref().and_then(by_run)).collect()
+}
+
+/// The lock of a run's current step.
+fn by_run(run: &Run) -> Option<String> {
+    let run = Some(run).filter(|r| !r.over())?;
     let (step, state) = run.current()?;
     let task: &Task = step.work.task().filter(|t| !t.reads())?;
     let at_it = matches!(

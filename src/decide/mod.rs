@@ -2,11 +2,14 @@
 //! `Decision`; pure, total and deterministic. A refusal is a reply with its reason, never an error.
 
 mod advance;
+mod agreed;
 pub mod alerts;
 mod answers;
 mod approve;
 mod came;
+mod deadline;
 mod draft;
+mod failed;
 mod flow;
 mod interlock;
 pub mod narrate;
@@ -17,6 +20,7 @@ pub mod policy;
 mod render;
 pub mod route;
 mod said;
+mod standing;
 mod start;
 pub mod verdict;
 
@@ -24,7 +28,7 @@ use crate::model::case::{Body, Case};
 use crate::model::catalog::Catalog;
 use crate::model::effect::{Act, Effect, Lane};
 use crate::model::id::{EffectKey, Ids};
-use crate::model::inbound::Input;
+use crate::model::inbound::{Input, Standing};
 use crate::model::message::{Message, Reply};
 use crate::model::person::Roster;
 use crate::model::time::Millis;
@@ -101,14 +105,19 @@ fn with_case(cx: &mut Cx<'_>, case: &Case, input: &Input) -> Decision {
         }
         (_, Input::Due { effect, generation, .. }) => {
             draft.finish_effect(effect, *generation);
+            standing::due(&mut draft, cx, effect);
             approve::due(&mut draft, cx, effect);
             Reply::Nothing
         }
         (Body::Empty | Body::Alarm(_), Input::Alerted(group)) => alerts::alerted(&mut draft, cx, group),
         (Body::Empty | Body::Incident(_), Input::Opening(what)) => alerts::opening(&mut draft, cx, what),
         (_, Input::Alerted(_) | Input::Opening(_)) => Reply::Nothing,
-        (_, Input::Up { watch }) => {
-            came::watch_up(&mut draft, cx, watch);
+        (_, Input::Up(Standing::Watch(runbook))) => {
+            standing::watch_up(&mut draft, cx, runbook);
+            Reply::Nothing
+        }
+        (_, Input::Up(Standing::Schedule(id))) => {
+            standing::schedule_up(&mut draft, cx, id);
             Reply::Nothing
         }
     };
@@ -129,7 +138,7 @@ fn without_case(cx: &mut Cx<'_>, input: &Input) -> Decision {
             reply: Some(Reply::NoGo("the case is gone".into())),
             ..Decision::default()
         },
-        Input::Up { .. } | Input::Alerted(_) | Input::Opening(_) => Decision::default(),
+        Input::Up(_) | Input::Alerted(_) | Input::Opening(_) => Decision::default(),
     }
 }
 

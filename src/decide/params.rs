@@ -41,7 +41,7 @@ pub(super) fn ask(
     if let Some(reply) = pick::ask(draft, cx, from, (loaded, given)) {
         return Some(reply);
     }
-    let trigger = place.trigger.as_ref().filter(|_| params.len() <= FIELDS);
+    let trigger = place.trigger.as_ref().filter(|_| loaded.asked() <= FIELDS);
     let Some(trigger) = trigger else { return Some(private(format!("{lacks}. Type `{line}`."))) };
     let form = form(cx, loaded, given, &BTreeMap::new());
     let purpose = FormPurpose::Run(loaded.runbook.runbook.clone());
@@ -68,7 +68,10 @@ pub(super) fn form(cx: &mut Cx<'_>, loaded: &Loaded, given: &BTreeMap<String, St
 /// The parameters without a value, by name.
 pub(super) fn missing<'a>(loaded: &'a Loaded, given: &BTreeMap<String, String>) -> Vec<&'a str> {
     let lacks = |name: &String, param: &Param| {
-        param.default.is_none() && !loaded.defaults.contains_key(name) && !given.contains_key(name)
+        param.default.is_none()
+            && param.keep.is_none()
+            && !loaded.defaults.contains_key(name)
+            && !given.contains_key(name)
     };
     loaded.runbook.params.iter().filter(|(name, param)| lacks(name, param)).map(|(name, _)| name.as_str()).collect()
 }
@@ -94,6 +97,7 @@ fn fields(loaded: &Loaded, given: &BTreeMap<String, String>, lists: &Lists) -> V
         .runbook
         .params
         .iter()
+        .filter(|(_, param)| param.keep.is_none())
         .map(|(name, param)| {
             let value = given.get(name).or_else(|| known.get(name)).cloned();
             let takes = match lists.get(name) {

@@ -31,7 +31,7 @@ pub(super) fn ask(
     let params = &loaded.runbook.params;
     let lacking = params::missing(loaded, given).into_iter();
     let picks: Vec<(&str, &Pick)> = lacking.filter_map(|name| Some((name, params.get(name)?.pick.as_ref()?))).collect();
-    if picks.is_empty() || params.len() > FIELDS {
+    if picks.is_empty() || loaded.asked() > FIELDS {
         return None;
     }
     let mut values = loaded.known();

@@ -29,7 +29,7 @@ pub(crate) fn asked(
     if let Some(why) = &loaded.unusable {
         return private(format!("`{name}` cannot run here: {why}."));
     }
-    let values = match loaded.values(given) {
+    let values = match loaded.values(given, &cx.world.kept(&loaded.runbook.runbook)) {
         Ok(values) => values,
         Err(why) => return private(format!("{why}.")),
     };

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::agreed::AgreedUndo;
 use crate::model::approval::{Action, TargetIdentity};
-use crate::model::ask::Deed;
+use crate::model::ask::{Ask, Deed};
 use crate::model::effect::{Guard, Job, Probe, Question};
 use crate::model::expect::Rows;
 use crate::model::id::CaseId;
+use crate::model::param::Keep;
 use crate::model::run::{Run, StepRun};
 use crate::model::runbook::{Check, EffectClass, Pick, Preview, Step, Task, Undo};
 use crate::model::statement::fill;
-use crate::model::time::Millis;
+use crate::model::time::{Millis, Span};
 
 /// Most rows of an observation that are kept; the rest is counted.
 const KEPT: u64 = 200;
@@ -74,17 +76,26 @@ pub(crate) fn preview(step: &Step, work: &Task, preview: &Preview, values: &Valu
 
 /// What a parameter can be chosen from, as a question.
 pub(crate) fn pick(name: &str, pick: &Pick, values: &Values) -> Result<Question, String> {
+    list(name, (&pick.target, pick.ask()?), values, crate::model::form::OPTIONS)
+}
+
+/// What is kept for a parameter.
+pub(crate) fn keep(name: &str, keep: &Keep) -> Result<Question, String> {
+    list(name, (&keep.target, Ask::Sql(&keep.sql)), &Values::new(), crate::model::param::KEPT)
+}
+
+fn list(name: &str, of: (&str, Ask<'_>), values: &Values, cap: usize) -> Result<Question, String> {
     let timeout = crate::model::time::Span::seconds(10);
     Ok(Question {
         id: name.to_owned(),
-        target: pick.target.clone(),
-        deed: pick.ask()?.deed(values, &[], timeout)?,
+        target: of.0.to_owned(),
+        deed: of.1.deed(values, &[], timeout)?,
         expect: crate::model::expect::Expect::default(),
         figure: String::new(),
         values: values.clone(),
         timeout,
         within: crate::model::time::Span::default(),
-        cap: crate::model::form::OPTIONS as u64,
+        cap: cap as u64,
         sensitive: Vec::new(),
         evidence: false,
     })
@@ -153,11 +164,42 @@ pub(crate) fn action(run: &Run, step: &Step, work: &Task, asking: &Asking<'_>) -
         deed: work.ask()?.deed(&values, &identities, step.timeout)?,
         values: run.values.clone(),
         preview: asking.rows.clone(),
-        undo: work.undo.as_ref().map(Undo::text),
+        undo: work.undo.as_ref().map(|u| fill(&u.text(), &run.values)),
+        agreed: agreed(run, step, work, asking.rows)?.map(Box::new),
         requester: run.by.clone(),
         policy: asking.policy.to_owned(),
         decide_by: asking.decide_by,
     })
+}
+
+/// How the step is taken back by itself, if the file says so: rendered with the rows that are approved now.
+fn agreed(run: &Run, step: &Step, work: &Task, rows: &Rows) -> Result<Option<AgreedUndo>, String> {
+    let Some(Undo::Step(undo)) = &work.undo else { return Ok(None) };
+    let (Some(by), Some(task)) = (&undo.by_itself, undo.work.task()) else { return Ok(None) };
+    let p = task.preview.as_ref().ok_or("the undo has no preview")?;
+    let (values, identities) = approved(task, &run.values, rows);
+    let check = |c: &Check| question(c, &values, single(&identities));
+    Ok(Some(AgreedUndo {
+        title: fill(&undo.title, &run.values),
+        when: fill(&by.when, &run.values),
+        checks: by.checks.iter().map(check).collect::<Result<_, String>>()?,
+        every: by.every,
+        latest: Span::parse(&fill(&by.latest, &run.values))?,
+        effect: task.effect,
+        deed: task.ask()?.deed(&values, &identities, step.timeout)?,
+        expect: task.expect.clone(),
+        timeout: step.timeout,
+        guard: Guard {
+            target: p.target.as_ref().unwrap_or(&task.target).clone(),
+            deed: p.ask()?.deed(&run.values, &[], step.timeout)?,
+            identity: p.identity.clone(),
+            approved: identities.clone(),
+            tolerance: p.tolerance.rows,
+            cap: p.cap,
+        },
+        verify: task.verify.iter().map(check).collect::<Result<_, String>>()?,
+        sensitive: task.sensitive.clone(),
+    }))
 }
 
 /// Where one execution belongs: incident, run, step, attempt.

@@ -4,7 +4,7 @@
 use super::alerts;
 use crate::model::command::{Asked, Command, verb};
 use crate::model::id::{CaseId, Ids};
-use crate::model::inbound::{Input, Place};
+use crate::model::inbound::{Input, Place, Standing};
 use crate::model::person::Roster;
 use crate::model::world::{Open, World};
 
@@ -30,7 +30,8 @@ pub fn route(input: &Input, world: &World, ids: &mut Ids, roster: &Roster) -> Ro
             alerts::answered(opening, world)
                 .map_or_else(|| CaseId::incident(world.last_number + 1), |open| open.case.clone()),
         ),
-        Input::Up { watch } => Route::Case(CaseId::watch(watch)),
+        Input::Up(Standing::Watch(runbook)) => Route::Case(CaseId::watch(runbook)),
+        Input::Up(Standing::Schedule(id)) => Route::Case(CaseId::schedule(id)),
         Input::Clicked(click) => Route::Handle(click.button.0.clone()),
         Input::Filled(form) => Route::Handle(form.token.0.clone()),
         Input::Said { said: Err(_), .. } => Route::Nowhere,
@@ -75,6 +76,18 @@ pub fn meant<'a>(asked: &Asked, place: &Place, world: &'a World) -> Option<&'a O
 #[must_use]
 pub fn wants_history(input: &Input) -> bool {
     matches!(input, Input::Said { said: Ok(Asked { command: Command::Timeline, .. }), .. })
+}
+
+/// Whether deciding this input may begin a run, or the plan of one, which needs what was kept for it.
+#[must_use]
+pub fn may_begin(input: &Input) -> bool {
+    match input {
+        Input::Clicked(_) | Input::Filled(_) => true,
+        Input::Said { said: Ok(asked), .. } => {
+            matches!(asked.command, Command::Run { .. } | Command::Next { .. } | Command::Plan { .. })
+        }
+        _ => false,
+    }
 }
 
 /// Whether a verb acts on an incident.

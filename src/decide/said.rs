@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, answers, approve, came, flow, interlock, narrate, params, plan, private, render};
+use super::{Cx, alerts, answers, approve, came, deadline, flow, interlock, narrate, params, plan, private, render};
 use crate::model::approval::ApprovalId;
 use crate::model::case::Body;
 use crate::model::catalog::Loaded;
@@ -126,6 +126,9 @@ fn declare(draft: &mut Draft, cx: &mut Cx<'_>, from: (&Person, &Place), title: &
     };
     let began = declared.began;
     draft.happen(Event::Declared(declared));
+    if let Some(loaded) = loaded {
+        deadline::begin(draft, cx, loaded);
+    }
     let next = scenario
         .map_or("`/dr run RUNBOOK` starts a runbook.".to_owned(), |s| format!("`/dr run {s}` starts its runbook."));
     private(format!("INC-{number} is open; its clock runs since {}. {next}", began.clock()))
@@ -228,7 +231,7 @@ pub(super) fn startable(
     if let Some(why) = &loaded.unusable {
         return Err(format!("`{}` cannot run here: {why}.", loaded.runbook.runbook));
     }
-    let values = loaded.values(given).map_err(|why| format!("{why}."))?;
+    let values = loaded.values(given, &cx.world.kept(&loaded.runbook.runbook)).map_err(|why| format!("{why}."))?;
     if let Some(why) = interlock::hindrance(loaded, &values, cx.world) {
         return Err(format!("`{}` does not run now: {why}.", loaded.runbook.runbook));
     }
@@ -251,6 +254,7 @@ pub(super) fn begin(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (
     let id = format!("r{}", draft.incident().map_or(0, |i| i.runs) + 1);
     draft.guard(Guard::Take(advance::lock(&loaded.runbook.runbook)));
     draft.happen(Event::RunStarted { id, loaded: Box::new(loaded.clone()), values, by: person.id.clone() });
+    deadline::begin(draft, cx, loaded);
     advance(draft, cx);
 }
 
@@ -278,7 +282,7 @@ fn next(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person) -> Reply {
 
 /// Goes on after a pause, which tries the step again at which it paused. Nothing that may have happened is
 /// ever started again.
-fn again(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, step: Option<&str>) -> Reply {
+pub(super) fn again(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, step: Option<&str>) -> Reply {
     let Some(run) = draft.run() else { return next(draft, cx, person) };
     let now = run.current().map(|(s, _)| s.id.clone());
     let odd = step.filter(|step| now.as_deref() != Some(step));
@@ -306,7 +310,7 @@ fn settle(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&str, bool
         Some((other, claim)) if *other != person.id && *claim == happened => {
             let how = format!("{} and {} say it {word}", cx.roster.name(other), person.name);
             draft.happen(Event::StepSettled { step: step.to_owned(), happened, how });
-            came::settled(draft, cx, happened);
+            came::settled(draft, cx, (step, happened));
             private(format!("Settled: `{step}` {word}."))
         }
         _ => {

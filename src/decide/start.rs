@@ -3,7 +3,7 @@
 
 use super::advance::advance;
 use super::draft::Draft;
-use super::{Cx, interlock, policy, render};
+use super::{Cx, agreed, interlock, policy, render};
 use crate::model::approval::{Approval, Standing};
 use crate::model::event::{Event, StepEnd};
 use crate::model::id::EffectKey;
@@ -17,6 +17,9 @@ pub(crate) fn starting(draft: &mut Draft, cx: &mut Cx<'_>, effect: (&EffectKey, 
         draft.finish_effect(effect.0, effect.1);
         Reply::NoGo(why.to_owned())
     };
+    if agreed::owns(effect.0) {
+        return agreed::starting(draft, cx, effect, asked.1);
+    }
     let Some(run) = draft.run().cloned() else { return no(draft, "there is no run") };
     let Some((step, state)) = run.current() else { return no(draft, "the run is through") };
     if !belongs(effect.0, draft, &run) {

@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn detect(failures: u32, probes: u32) -> Detect {
-        Detect { every: Span::minutes(1), failures, probes, checks: vec![] }
+        Detect { every: Span::minutes(1), hours: None, failures, probes, checks: vec![] }
     }
 
     #[test]

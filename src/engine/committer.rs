@@ -14,13 +14,14 @@ use crate::decide::{
     self,
     route::{self, Route},
 };
+use crate::model::alert::Alarm;
 use crate::model::case::{Body, Case};
 use crate::model::effect::CardKind;
 use crate::model::id::{CaseId, Ids};
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::Reply;
 use crate::model::time::Millis;
-use crate::model::world::{Decision, Guard, Held, Open, Ringing, World};
+use crate::model::world::{Decision, Guard, Held, Open, World};
 use crate::persist::{Batch, CommitError, Store, StoreError, Stored, chain};
 
 /// Most deliveries in one commit.
@@ -234,6 +235,10 @@ impl Committer {
                     }
                     self.world.history = self.store.history(id, 0, 10_000).await?;
                 }
+                if route::may_begin(&delivery.input) && catalog.keeps() {
+                    let began = self.slots.get(id).and_then(|s| s.case.incident()).map_or(now, |i| i.declared.began);
+                    self.world.kept = self.store.kept(began).await?;
+                }
                 let case = self.slots.get(id).map(|s| &s.case);
                 if case.is_some_and(|c| c.seq > 0) && *id == CaseId::incident(self.world.last_number + 1) {
                     // Declared by another engine since the world was read.
@@ -241,6 +246,7 @@ impl Committer {
                 }
                 let decision = decide::decide(case, &self.world, &delivery.input, now, ids, &catalog, &fixed.roster);
                 self.world.history.clear();
+                self.world.kept.clear();
                 decision
             }
         };
@@ -291,6 +297,9 @@ impl Committer {
             batch.sample(&ids.hex(), now, sample);
             self.world.streaks.insert(sample.runbook.clone(), sample.streak);
         }
+        for kept in &decision.kept {
+            batch.kept(&ids.hex(), now, kept);
+        }
         for guard in &decision.guards {
             match guard {
                 Guard::Take(name) => {
@@ -316,7 +325,7 @@ impl Committer {
             batch.snapshot(id, stored.case.seq, &stored.hash, &state);
             stored.snapshot = stored.case.seq;
         }
-        let rings = ringing(&stored.case);
+        let rings = stored.case.alarm().and_then(Alarm::ringing);
         if stored.case.alarm().is_some() && self.world.ringing.get(id) != rings.as_ref() {
             batch.ringing(id, rings.as_ref());
             match rings {
@@ -369,13 +378,8 @@ fn summary(case: &Case) -> Option<Open> {
         recovered: incident.recovered,
         card: case.cards.get(&CardKind::Main).filter(|c| !c.ts.is_empty()).map(|c| c.ts.clone()),
         origins: incident.origins.clone(),
+        clocks: incident.clocks(),
     })
-}
-
-/// An alert group that fires, in short.
-fn ringing(case: &Case) -> Option<Ringing> {
-    let alarm = case.alarm().filter(|a| a.firing() > 0)?;
-    Some(Ringing { title: alarm.title.clone(), channel: alarm.channel.clone(), acked: alarm.acked.is_some() })
 }
 
 /// After a failed sync nobody knows what is on disk: the process ends at once and starts from what is.

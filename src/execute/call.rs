@@ -17,6 +17,9 @@ use crate::model::runbook::EffectClass;
 /// Between two calls of one list: 20 in a second at most, below what vendors allow for one kind of call.
 pub(super) const GAP: Duration = Duration::from_millis(50);
 
+/// Most pages of one list.
+const PAGES: usize = 200;
+
 /// Most characters of what a refusal says about itself.
 const SAID: usize = 160;
 
@@ -82,14 +85,35 @@ fn said(answer: &HttpAnswer) -> String {
     }
 }
 
-/// Asks once and gives the rows.
+/// Whether the answer is a list of pages that are all wanted.
+pub(super) fn paged(calls: &[HttpCall]) -> bool {
+    calls.iter().any(|c| c.rows.as_ref().is_some_and(|at| at.pages.is_some()))
+}
+
+/// Asks once, or for one page after the other, and gives the rows.
 pub(super) async fn rows(http: &Http, q: &Question, calls: &[HttpCall]) -> Result<Rows, String> {
     let [call] = calls else { return Err("a preview makes exactly one call".to_owned()) };
-    let answer = http.call(&q.target, call).await.map_err(HttpFault::text)?;
-    if !(200..300).contains(&answer.status) {
-        return Err(refusal(&q.target, &answer));
+    let mut all = Rows::default();
+    let mut next = call.clone();
+    for _ in 0..PAGES {
+        let answer = http.call(&q.target, &next).await.map_err(HttpFault::text)?;
+        if !(200..300).contains(&answer.status) {
+            return Err(refusal(&q.target, &answer));
+        }
+        let page = answer.rows_of(call, q.cap.saturating_sub(all.rows.len() as u64))?;
+        all.beyond += page.beyond;
+        all.columns = page.columns;
+        all.rows.extend(page.rows);
+        let Some((at, pages)) = call.rows.as_ref().and_then(|at| Some((at, at.pages.as_ref()?))) else {
+            return Ok(all);
+        };
+        let Some(name) = at.next(pages, &answer)? else { return Ok(all) };
+        let mark = if call.path.contains('?') { '&' } else { '?' };
+        let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+        next.path = format!("{}{mark}{}={name}", call.path, pages.query);
+        sleep(GAP).await;
     }
-    answer.rows_of(call, q.cap)
+    Err(format!("{} has more than {PAGES} pages: the others could not be looked at", q.target))
 }
 
 fn refusal(target: &str, answer: &HttpAnswer) -> String {

@@ -12,8 +12,21 @@ use crate::model::chain::{Also, Chained, LISTED};
 use crate::model::effect::Question;
 use crate::model::expect::Rows;
 
-/// Asks one question after the other and keeps the rows that every answer knows.
+/// Rows that are looked at on the way: many more than people would read, since only those stay that matter.
+const BETWEEN: u64 = 10_000;
+
+/// Asks one question after the other and keeps the rows that every answer knows; those beyond the question's cap
+/// are counted.
 pub(super) async fn rows(execute: &Executors, q: &Question, chain: &Chained) -> Result<Rows, String> {
+    let wide = Question { cap: BETWEEN.max(q.cap), ..q.clone() };
+    let mut rows = joined(execute, &wide, chain).await?;
+    let kept = usize::try_from(q.cap).unwrap_or(usize::MAX).min(rows.rows.len());
+    rows.beyond += (rows.rows.len() - kept) as u64;
+    rows.rows.truncate(kept);
+    Ok(rows)
+}
+
+async fn joined(execute: &Executors, q: &Question, chain: &Chained) -> Result<Rows, String> {
     let mut rows = execute.plain(&asking(q, &q.target, chain.first.clone())).await?;
     for also in &chain.also {
         if rows.beyond > 0 {

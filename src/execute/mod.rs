@@ -56,9 +56,9 @@ impl Executors {
         let pause = if q.within.std() > Duration::from_secs(60) { LONG_PAUSE } else { PAUSE };
         loop {
             let seen = match &q.deed {
-                Deed::Http(calls) => call::check(&self.http, q, calls).await,
+                Deed::Http(calls) if !call::paged(calls) => call::check(&self.http, q, calls).await,
                 Deed::Process(pipeline) => self.programs.check(q, pipeline).await,
-                Deed::Chain(_) => match self.rows(q).await {
+                Deed::Chain(_) | Deed::Http(_) => match self.rows(q).await {
                     Ok(rows) => Seen::Judged(q.expect.holds(&rows), sql::figure(q, &rows)),
                     Err(why) => Seen::Dark(why),
                 },
@@ -130,7 +130,8 @@ impl Executors {
             return Ended::NotStarted { why };
         }
         match &job.deed {
-            Deed::Http(calls) => call::run(&self.http, job, calls).await,
+            Deed::Http(calls) if !call::paged(calls) => call::run(&self.http, job, calls).await,
+            Deed::Http(_) => self.observe(job).await,
             Deed::Process(pipeline) => self.programs.run(job, pipeline).await,
             // Asked just now, elsewhere too; the database still makes sure that it is the one approved.
             Deed::Sql(_) => self.sql.run(&Job { guard: None, ..job.clone() }).await,
@@ -167,7 +168,7 @@ impl Executors {
                 Ok(false) => Ended::Failed { why: format!("the answer is not as expected: {} rows", rows.count()) },
                 Err(why) => Ended::Failed { why },
             },
-            Ok(_) => Ended::NotStarted { why: "questions in a row are asked, never done".to_owned() },
+            Ok(_) => Ended::NotStarted { why: "questions in a row and pages are asked, never done".to_owned() },
             Err(why) => Ended::Failed { why },
         }
     }
@@ -203,7 +204,7 @@ impl Executors {
             .rows(&asking(job, (&guard.target, &guard.deed, guard.cap)))
             .await
             .map_err(|why| format!("nothing was sent: {why}"))?;
-        guard.broken_by(&rows).map_or(Ok(()), |why| Err(format!("refused: {why}")))
+        guard.broken_by(&rows).map_or(Ok(()), |why| Err(format!("{}{why}", Guard::REFUSED)))
     }
 }
 

@@ -11,9 +11,17 @@ use super::event::{Event, Illegal};
 use super::id::{ButtonId, CaseId};
 use super::person::PersonId;
 use super::time::{Millis, Span};
+use super::world::Ringing;
 
 /// Where alerts may come from; a runbook's alert rule names one of these.
 pub const SOURCES: &[&str] = &["alertmanager"];
+
+/// The source of what drbot's own detections find.
+pub const OWN: &str = "drbot";
+/// The source of reminders that a schedule is due.
+pub const SCHEDULE: &str = "drbot schedule";
+/// The label that names the scenario of what drbot found itself.
+pub const RUNBOOK: &str = "runbook";
 
 /// Most alerts remembered in one group; beyond it those resolved longest ago are forgotten.
 const REMEMBERED: usize = 1_000;
@@ -22,7 +30,7 @@ const REMEMBERED: usize = 1_000;
 const OVERTAKING: Span = Span::minutes(5);
 
 /// One delivery of one alert group: the state of every alert in it, as the source sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertGroup {
     pub source: String,
     /// The source's own name of the group; the same name is the same group.
@@ -34,7 +42,7 @@ pub struct AlertGroup {
 }
 
 /// One alert of a delivery, with the labels that rules look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrived {
     pub alert: Alert,
     pub labels: BTreeMap<String, String>,
@@ -235,6 +243,24 @@ impl Alarm {
             _ => return Err(Illegal::new("alert group", event)),
         }
         Ok(())
+    }
+
+    /// Whether it reminds of work that is due, rather than tells of trouble.
+    #[must_use]
+    pub fn reminds(&self) -> bool {
+        self.source == SCHEDULE
+    }
+
+    /// It in short while it fires; a reminder is over once somebody says that it is done.
+    #[must_use]
+    pub fn ringing(&self) -> Option<Ringing> {
+        let over = self.firing() == 0 || self.reminds() && self.acked.is_some();
+        (!over).then(|| Ringing {
+            title: self.title.clone(),
+            channel: self.channel.clone(),
+            acked: self.acked.is_some(),
+            scenario: self.scenario().cloned(),
+        })
     }
 
     /// The runbook whose alert rule fitted the newest firing.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::agreed::AgreedUndo;
 use super::ask::Deed;
 use super::expect::Rows;
 use super::id::ButtonId;
@@ -55,6 +56,9 @@ pub struct Action {
     /// What would be touched, as shown.
     pub preview: Rows,
     pub undo: Option<String>,
+    /// What this agreement covers besides: how the step is taken back by itself, byte by byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<Box<AgreedUndo>>,
     pub requester: PersonId,
     pub policy: String,
     pub decide_by: Millis,

@@ -13,6 +13,7 @@ use super::incident::Incident;
 use super::outcome::Checked;
 use super::person::PersonId;
 use super::plan::Plan;
+use super::schedule::Rhythm;
 use super::time::Millis;
 
 /// One stream of events, folded.
@@ -46,6 +47,7 @@ pub enum Body {
     Check(Status),
     Plan(Box<Plan>),
     Watch(Watch),
+    Schedule(Rhythm),
     Alarm(Box<Alarm>),
     Control { refused: u64 },
 }
@@ -131,6 +133,9 @@ impl Case {
             (Body::Empty, Event::WatchOpened { runbook }) => {
                 self.body = Body::Watch(Watch { runbook: runbook.clone(), last: None })
             }
+            (Body::Empty, Event::ScheduleOpened { schedule }) => {
+                self.body = Body::Schedule(Rhythm { schedule: schedule.clone(), since: at, last: None });
+            }
             (Body::Empty, Event::AlarmOpened { source, title, channel }) => {
                 self.body = Body::Alarm(Box::new(Alarm::new(source, title, channel)));
             }
@@ -153,6 +158,7 @@ impl Case {
             (Body::Watch(watch), Event::Detected { runbook, checked, streak, since }) if *runbook == watch.runbook => {
                 watch.last = Some(Detection { at, checked: checked.clone(), streak: *streak, since: *since });
             }
+            (Body::Schedule(rhythm), Event::ScheduleDue) => rhythm.last = Some(at),
             (Body::Alarm(alarm), event) => alarm.apply(event, at)?,
             (Body::Incident(incident), event) => incident.apply(event, at)?,
             (Body::Plan(plan), Event::Planned { step, look }) if plan.next().is_some_and(|s| s.id == *step) => {
@@ -161,6 +167,7 @@ impl Case {
             (Body::Plan(_), event) => return Err(Illegal::new("plan", event)),
             (Body::Check(_), event) => return Err(Illegal::new("status check", event)),
             (Body::Watch(_), event) => return Err(Illegal::new("watch", event)),
+            (Body::Schedule(_), event) => return Err(Illegal::new("schedule", event)),
             (Body::Control { .. }, event) => return Err(Illegal::new("control case", event)),
         }
         self.seq += 1;

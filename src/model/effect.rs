@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::alert::Opening;
+use super::alert::{AlertGroup, Opening};
 use super::approval::TargetIdentity;
 use super::ask::Deed;
 use super::expect::{Expect, Rows};
@@ -85,6 +85,8 @@ pub enum Act {
     Ask { to: Speaker, channel: String, trigger: String, by: Millis, form: AskForm },
     /// Open an alert's incident, or find the one that is there, and say which it is.
     Open(Box<Opening>),
+    /// Say as an alert of our own how something stands.
+    Raise(Box<AlertGroup>),
     /// Submit `Due` at the due time.
     Timer,
 }
@@ -98,7 +100,7 @@ pub enum CardKind {
 }
 
 /// A read-only question to a target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     pub id: String,
     pub target: String,
@@ -142,7 +144,7 @@ impl Job {
 }
 
 /// The preview asked again just before the start, and what it must still say.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guard {
     pub target: String,
     pub deed: Deed,
@@ -153,6 +155,11 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// What a refusal begins with: what was approved is not as it was, so another try meets the same.
+    pub const REFUSED: &str = "refused: ";
+    /// Nothing is left to do.
+    pub const GONE: &str = "none of the approved rows is there any more";
+
     /// Why what is there now is not what was approved, if so. `fewer`: rows that are gone are fine,
     /// and rows that are new are not touched because the statement joins the approved identities.
     #[must_use]
@@ -161,9 +168,7 @@ impl Guard {
         let gone = self.approved.iter().filter(|a| !found.contains(a)).count();
         let new = found.iter().filter(|f| !self.approved.contains(f)).count();
         match self.tolerance {
-            RowTolerance::Fewer => {
-                (gone == self.approved.len()).then(|| "none of the approved rows is there any more".to_owned())
-            }
+            RowTolerance::Fewer => (gone == self.approved.len()).then(|| Guard::GONE.to_owned()),
             RowTolerance::None if gone + new + usize::from(now.beyond > 0) == 0 => None,
             RowTolerance::None => Some(format!("the rows changed since the approval: {gone} gone, {new} new")),
         }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::agreed::News;
 use super::alert::{Alert, Origin, Round};
 use super::approval::{Approval, ApprovalId};
 use super::catalog::Loaded;
+use super::deadline::Deadline;
 use super::effect::CardKind;
 use super::expect::Rows;
 use super::form::Picking;
@@ -16,6 +18,7 @@ use super::inbound::FormPurpose;
 use super::outcome::Checked;
 use super::person::PersonId;
 use super::plan::Look;
+use super::run::Ways;
 use super::runbook::Objectives;
 use super::time::Millis;
 
@@ -60,6 +63,11 @@ pub enum Event {
     WatchOpened {
         runbook: String,
     },
+    ScheduleOpened {
+        schedule: String,
+    },
+    /// The schedule's time came; its role is reminded.
+    ScheduleDue,
     ControlOpened,
     /// Somebody was told no, outside a vote.
     Refused {
@@ -254,6 +262,32 @@ pub enum Event {
         text: String,
         people: Vec<PersonId>,
     },
+    /// The step failed and people must say how to go on; a button for each way.
+    FailureAsked {
+        step: String,
+        ways: Ways,
+    },
+    /// A clock that people must meet began with the incident.
+    DeadlineBegan {
+        deadline: Box<Deadline>,
+    },
+    /// These people were reminded; the incident's thread carries it and rings their bell.
+    DeadlineNear {
+        step: String,
+        text: String,
+        people: Vec<PersonId>,
+    },
+    /// It was reported as done, which ends the clock.
+    DeadlineMet {
+        step: String,
+        by: PersonId,
+        evidence: String,
+    },
+    /// Something happened to an undo that was agreed to together with its step.
+    AgreedUndo {
+        approval: ApprovalId,
+        news: News,
+    },
     RunAborted {
         by: PersonId,
         why: String,
@@ -305,6 +339,8 @@ impl Event {
             Event::PlanAsked { .. } => "plan_asked",
             Event::Planned { .. } => "planned",
             Event::WatchOpened { .. } => "watch_opened",
+            Event::ScheduleOpened { .. } => "schedule_opened",
+            Event::ScheduleDue => "schedule_due",
             Event::ControlOpened => "control_opened",
             Event::Refused { .. } => "refused",
             Event::Noted { .. } => "noted",
@@ -347,6 +383,11 @@ impl Event {
             Event::ChoiceAsked { .. } => "choice_asked",
             Event::Chosen { .. } => "chosen",
             Event::Notified { .. } => "notified",
+            Event::FailureAsked { .. } => "failure_asked",
+            Event::DeadlineBegan { .. } => "deadline_began",
+            Event::DeadlineNear { .. } => "deadline_near",
+            Event::DeadlineMet { .. } => "deadline_met",
+            Event::AgreedUndo { .. } => "agreed_undo",
             Event::RunAborted { .. } => "run_aborted",
             Event::RunHandedOver { .. } => "run_handed_over",
             Event::UndoAsked { .. } => "undo_asked",
@@ -369,78 +410,5 @@ impl Illegal {
 impl std::fmt::Display for Illegal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kind_is_the_word_in_the_json() {
-        let step = || "s".to_owned();
-        let by = || PersonId("p".into());
-        let approval = || ApprovalId("a".into());
-        let origin = || Origin { case: crate::model::id::CaseId("alert-1".into()), round: 1, title: step() };
-        let button = || ButtonId("b".into());
-        let picking = Picking {
-            token: button(),
-            runbook: step(),
-            given: [].into(),
-            by: crate::model::person::Speaker { team: step(), user: step() },
-            person: by(),
-            channel: step(),
-            thread: None,
-            lists: [].into(),
-        };
-        let all = [
-            Event::ControlOpened,
-            Event::RunVerifying,
-            Event::WatchOpened { runbook: step() },
-            Event::StatusAsked { by: by(), channel: step(), scenarios: vec![], single: false, thread: None },
-            Event::Refused { who: step(), what: step(), why: step() },
-            Event::Noted { by: by(), text: step() },
-            Event::CardPosted { card: CardKind::Main, channel: step(), ts: step(), upto: 0 },
-            Event::CardFailed { card: CardKind::Main, why: step() },
-            Event::FormOpened { token: button(), purpose: FormPurpose::Done(step()), person: by() },
-            Event::PickAsked { picking: Box::new(picking) },
-            Event::Picked { token: button(), param: step(), options: vec![], why: None },
-            Event::Detected { runbook: step(), checked: vec![], streak: 0, since: None },
-            Event::AlarmOpened { source: step(), title: step(), channel: step() },
-            Event::Alerted { alerts: vec![], truncated: 0, round: None },
-            Event::AlarmAcked { by: by() },
-            Event::AlarmOpening { by: by() },
-            Event::AlarmLinked { number: 1 },
-            Event::AlertJoined { origin: origin(), by: by() },
-            Event::RunPaused { why: step() },
-            Event::RunResumed { by: by() },
-            Event::RunVerified { ok: true, figures: vec![] },
-            Event::PreviewAsked { step: step() },
-            Event::PreviewFailed { step: step(), why: step() },
-            Event::VoteRefused { approval: approval(), who: step(), why: step() },
-            Event::Voted { approval: approval(), by: by() },
-            Event::Granted { approval: approval(), start_by: Millis(0) },
-            Event::Denied { approval: approval(), by: by(), reason: step() },
-            Event::Expired { approval: approval() },
-            Event::Voided { approval: approval(), why: step() },
-            Event::StepStarted { step: step(), execution: step(), digest: step() },
-            Event::StepEnded { step: step(), end: StepEnd::Done { verify: true }, rows: None },
-            Event::StepVerified { step: step(), ok: true, figures: vec![] },
-            Event::StepSkipped { step: step(), why: step() },
-            Event::StepSettled { step: step(), happened: true, how: step() },
-            Event::SettleClaimed { step: step(), by: by(), happened: true },
-            Event::PersonAsked { step: step(), done: button(), cannot: button() },
-            Event::PersonDid { step: step(), by: by(), evidence: step(), done: true },
-            Event::WaitBegan { step: step(), until: Millis(0) },
-            Event::WaitOver { step: step(), ok: true, figures: vec![] },
-            Event::ChoiceAsked { step: step(), buttons: vec![button()] },
-            Event::Chosen { step: step(), by: by(), label: step() },
-            Event::RunAborted { by: by(), why: step() },
-            Event::RunHandedOver { to: step() },
-            Event::UndoAsked { step: step(), by: by() },
-        ];
-        for event in all {
-            assert_eq!(serde_json::to_value(&event).unwrap()["kind"], event.kind());
-        }
     }
 }

@@ -70,6 +70,8 @@ pub enum OnFail {
     Stop,
     /// Go on with the next step.
     Continue,
+    /// Pause, and ask on the card: again, without it, or not at all.
+    Ask,
     /// Go on with a later one.
     Go(String),
 }

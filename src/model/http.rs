@@ -114,6 +114,21 @@ pub struct RowsAt {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Scalar>")]
     pub only: BTreeMap<String, String>,
+    /// The list comes in pages, and all of them are wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages: Option<Pages>,
+}
+
+/// How the next page of a list is asked for: the same call, with the last element's name in its query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pages {
+    /// Pointer to the boolean in the answer that says whether there is more.
+    pub more: String,
+    /// Pointer inside the last element to what names it.
+    pub cursor: String,
+    /// The key of the query that takes that name.
+    pub query: String,
 }
 
 /// What came back, whatever its status.
@@ -280,6 +295,24 @@ impl HttpAnswer {
     }
 }
 
+impl RowsAt {
+    /// The name that the next page is asked for with; nothing if this was the last.
+    ///
+    /// # Errors
+    /// The answer does not say whether there is more, or does not name its last element; a text for people.
+    pub fn next(&self, pages: &Pages, got: &HttpAnswer) -> Result<Option<String>, String> {
+        let json = got.json.as_ref().ok_or("the answer is not JSON, or longer than its cap")?;
+        match json.pointer(&pages.more) {
+            Some(Value::Bool(false)) => return Ok(None),
+            Some(Value::Bool(true)) => {}
+            _ => return Err(format!("the answer does not say at `{}` whether there is more", pages.more)),
+        }
+        let last = json.pointer(&self.at).and_then(Value::as_array).and_then(|list| list.last());
+        let name = last.and_then(|e| e.pointer(&pages.cursor)).and_then(shown);
+        name.map(Some).ok_or_else(|| format!("there is more, and the last element has no name at `{}`", pages.cursor))
+    }
+}
+
 /// A value as a cell; null is NULL, a list or object its JSON.
 fn shown(value: &Value) -> Option<String> {
     match value {
@@ -397,7 +430,7 @@ mod tests {
         let got = answer(200, r#"{"data":[{"id":"a","n":1,"t":"x"},{"id":"b","n":null,"t":"x"},{"id":"c","t":"y"}]}"#);
         let columns = BTreeMap::from([("id".to_owned(), "/id".to_owned()), ("n".to_owned(), "/n".to_owned())]);
         let only = BTreeMap::from([("/t".to_owned(), "x".to_owned())]);
-        let at = RowsAt { at: "/data".into(), columns, only };
+        let at = RowsAt { at: "/data".into(), columns, only, pages: None };
         let rows = got.rows(Some(&at), 1).unwrap();
         assert_eq!(rows.columns, ["id", "n"]);
         assert_eq!((rows.rows, rows.beyond), (vec![vec![Some("a".to_owned()), Some("1".to_owned())]], 1));
@@ -405,6 +438,17 @@ mod tests {
         assert!(got.rows(Some(&gone), 9).unwrap_err().contains("/rows"));
         assert!(answer(200, "<html>").rows(Some(&gone), 9).is_err());
         assert_eq!(answer(503, "").rows(None, 9).unwrap().first()["status"], "503");
+    }
+
+    #[test]
+    fn the_next_page_is_named_by_the_last_element_or_the_answer_is_no_list() {
+        let pages = Pages { more: "/more".into(), cursor: "/id".into(), query: "after".into() };
+        let at = RowsAt { at: "/data".into(), columns: BTreeMap::new(), only: BTreeMap::new(), pages: None };
+        let next = |body: &str| at.next(&pages, &answer(200, body));
+        assert_eq!(next(r#"{"more":true,"data":[{"id":"a"},{"id":"b"}]}"#), Ok(Some("b".to_owned())));
+        assert_eq!(next(r#"{"more":false,"data":[]}"#), Ok(None));
+        assert!(next(r#"{"data":[{"id":"a"}]}"#).unwrap_err().contains("/more"));
+        assert!(next(r#"{"more":true,"data":[]}"#).unwrap_err().contains("no name at `/id`"));
     }
 
     #[test]

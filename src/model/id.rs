@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A case: `inc-12`, `check-…`, `watch-RUNBOOK`, `control`.
+/// A case: `inc-12`, `check-…`, `watch-RUNBOOK`, `schedule-ID`, `control`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CaseId(pub String);
@@ -19,6 +19,12 @@ impl CaseId {
     #[must_use]
     pub fn watch(runbook: &str) -> CaseId {
         CaseId(format!("watch-{runbook}"))
+    }
+
+    /// The standing case of a schedule.
+    #[must_use]
+    pub fn schedule(id: &str) -> CaseId {
+        CaseId(format!("schedule-{id}"))
     }
 }
 

@@ -37,8 +37,26 @@ pub enum Input {
     Starting { case: CaseId, effect: EffectKey, generation: i64, attempt: u32, digest: String },
     /// A timer's time has come.
     Due { case: CaseId, effect: EffectKey, generation: i64 },
-    /// The process is up: one per watched runbook.
-    Up { watch: String },
+    /// The process is up: what goes on by itself is set going.
+    Up(Standing),
+}
+
+/// What goes on by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The detection of this runbook.
+    Watch(String),
+    /// The schedule of this id.
+    Schedule(String),
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Standing::Watch(runbook) => write!(f, "watch/{runbook}"),
+            Standing::Schedule(id) => write!(f, "schedule/{id}"),
+        }
+    }
 }
 
 /// Where something was said, and with it where the answer goes.
@@ -89,4 +107,8 @@ pub enum FormPurpose {
     Cannot(String),
     /// The parameters of a run of this runbook.
     Run(String),
+    /// Why the failed step behind this button is left out.
+    Skip(ButtonId),
+    /// Why the run with the failed step behind this button ends.
+    Abort(ButtonId),
 }

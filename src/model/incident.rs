@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::agreed::{self, News, Pending, Stand};
 use super::alert::Origin;
+use super::approval::{ApprovalId, Standing};
+use super::deadline::{Clock, Deadline};
 use super::event::{Declared, Event, Illegal};
 use super::form::Picking;
 use super::id::ButtonId;
@@ -30,6 +33,12 @@ pub struct Incident {
     /// Lists that persons choose parameters from, oldest first; at most `PICKINGS`, the oldest is forgotten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub picks: Vec<Picking>,
+    /// The clocks that people must meet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<Deadline>,
+    /// The undos that were agreed to together with steps that were done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agreed: Vec<Pending>,
     /// Buttons of the current manual step: done, cannot.
     pub person: Option<(String, ButtonId, ButtonId)>,
 }
@@ -60,6 +69,8 @@ impl Incident {
             last_note: None,
             forms: Vec::new(),
             picks: Vec::new(),
+            deadlines: Vec::new(),
+            agreed: Vec::new(),
             person: None,
         }
     }
@@ -68,6 +79,13 @@ impl Incident {
     #[must_use]
     pub fn elapsed(&self, now: Millis) -> Span {
         self.recovered.unwrap_or(now).since(self.declared.began)
+    }
+
+    /// The clocks that still run.
+    #[must_use]
+    pub fn clocks(&self) -> Vec<Clock> {
+        let open = self.deadlines.iter().filter(|d| d.met.is_none());
+        open.map(|d| Clock { title: d.title.clone(), due: d.due }).collect()
     }
 
     /// Moves the incident by one event at time `at`.
@@ -110,8 +128,59 @@ impl Incident {
                 self.runs += 1;
                 Ok(())
             }
+            Event::DeadlineBegan { deadline } if self.deadlines.iter().all(|d| d.step != deadline.step) => {
+                self.deadlines.push((**deadline).clone());
+                Ok(())
+            }
+            Event::DeadlineNear { step, .. } => {
+                self.deadline(event, step)?.remind(at);
+                Ok(())
+            }
+            Event::DeadlineMet { step, by, .. } => {
+                self.deadline(event, step)?.met = Some((by.clone(), at));
+                Ok(())
+            }
+            Event::AgreedUndo { approval, news } => self.agreed(event, (approval, news), at),
             _ => self.apply_to_run(event, at),
         }
+    }
+
+    /// An agreed undo begins, or moves.
+    fn agreed(&mut self, event: &Event, of: (&ApprovalId, &News), at: Millis) -> Result<(), Illegal> {
+        let (id, news) = of;
+        let odd = || Illegal::new("incident whose agreed undo is not there", event);
+        if let News::Armed { step, until } = news {
+            let run = self.run.as_ref().ok_or_else(odd)?;
+            let approval = run.approval(id).filter(|a| a.standing == Standing::Used && a.action.agreed.is_some());
+            let approval = approval.filter(|_| agreed::find(&self.agreed, id).is_none()).ok_or_else(odd)?;
+            self.agreed.push(Pending::new(&run.id, step, approval.clone(), *until, at));
+            return Ok(());
+        }
+        let pending = self.agreed.iter_mut().find(|p| p.approval.id == *id).ok_or_else(odd)?;
+        if !pending.apply(news, at) {
+            return Err(odd());
+        }
+        let run = self.run.as_mut().filter(|r| r.id == pending.run);
+        if let (News::Proved { ok: true, .. }, Some(run)) = (news, run) {
+            run.taken_back(&pending.step);
+        }
+        Ok(())
+    }
+
+    /// What was taken back by hand is not taken back again.
+    fn by_hand(&mut self, at: Millis) {
+        let Some(run) = &self.run else { return };
+        let undone = |p: &Pending| run.id == p.run && run.steps.iter().any(|s| s.id == p.step && s.undone);
+        for pending in self.agreed.iter_mut().filter(|p| p.waits() && undone(p)) {
+            (pending.stand, pending.at) = (Stand::Stopped, at);
+            pending.remark = "it was taken back by hand".to_owned();
+        }
+    }
+
+    /// The clock of this step, which must still run.
+    fn deadline(&mut self, event: &Event, step: &str) -> Result<&mut Deadline, Illegal> {
+        let running = self.deadlines.iter_mut().find(|d| d.step == step && d.met.is_none());
+        running.ok_or_else(|| Illegal::new("incident without this clock", event))
     }
 
     /// One list is there. Without it nothing can be chosen, so the whole wish ends.
@@ -134,6 +203,7 @@ impl Incident {
     fn apply_to_run(&mut self, event: &Event, at: Millis) -> Result<(), Illegal> {
         let run = self.run.as_mut().ok_or_else(|| Illegal::new("incident without a run", event))?;
         run.apply(event, at)?;
+        self.by_hand(at);
         match event {
             Event::PersonAsked { step, done, cannot } => {
                 // A form of an earlier attempt must not report this one.

@@ -1,6 +1,7 @@
 //! The nouns: plain data and total functions. Takes nothing from any other stage; every stage
 //! speaks in these words. No clock, no randomness, no I/O: times and ids are arguments.
 
+pub mod agreed;
 pub mod alert;
 pub mod approval;
 pub mod ask;
@@ -9,6 +10,7 @@ pub mod case;
 pub mod catalog;
 pub mod chain;
 pub mod command;
+pub mod deadline;
 pub mod effect;
 pub mod event;
 pub mod expect;
@@ -26,6 +28,7 @@ pub mod plan;
 pub mod process;
 pub mod run;
 pub mod runbook;
+pub mod schedule;
 pub mod schema;
 pub mod shared;
 pub mod statement;

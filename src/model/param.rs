@@ -33,7 +33,25 @@ pub struct Param {
     /// Where its values are listed from, for a person to choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pick: Option<Pick>,
+    /// What drbot asks for again and again and keeps for it, so that it is known when its source is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
 }
+
+/// A read-only question whose newest answer from before an incident's beginning is the parameter. Nobody can
+/// give it another value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Keep {
+    pub every: Span,
+    pub target: String,
+    pub sql: String,
+}
+
+/// Most rows of one answer that is kept.
+pub const KEPT: usize = 100;
+/// The column that every kept row has besides its own: when it was asked.
+pub const KEPT_AT: &str = "kept_at";
 
 /// A read-only question whose rows are the values that a person may choose from. It is asked when somebody
 /// starts the runbook without the parameter.
@@ -81,6 +99,8 @@ pub enum ParamType {
     Uuid,
     /// A point in time, as RFC 3339 with a zone.
     Time,
+    /// A JSON array with the rows that `keep` brought; for statements only.
+    Rows,
 }
 
 impl Param {
@@ -98,6 +118,12 @@ impl Param {
         }
         let each: Result<Vec<String>, String> = each.into_iter().map(|t| self.one(name, t.trim())).collect();
         each.map(|all| all.join(","))
+    }
+
+    /// What is bound when nothing was kept yet.
+    #[must_use]
+    pub fn none_kept(&self) -> Option<String> {
+        self.keep.as_ref().map(|_| "[]".to_owned())
     }
 
     /// Whether it holds a list.
@@ -128,6 +154,7 @@ impl Param {
             ParamType::Time => text.parse::<jiff::Timestamp>().map(|t| t.to_string()).map_err(|_| {
                 format!("parameter `{name}` is `{text}`: a point in time looks like 2026-11-22T10:00:00Z")
             }),
+            ParamType::Rows => Err(format!("parameter `{name}` is what drbot kept itself: leave it out")),
             ParamType::Choice if self.values.iter().any(|v| v == text) => Ok(text.to_owned()),
             ParamType::Choice => {
                 Err(format!("parameter `{name}` is `{text}`: choose one of {}", self.values.join(", ")))
@@ -146,6 +173,7 @@ impl Param {
             ParamType::Text => "One line of at most 200 characters".to_owned(),
             ParamType::Uuid => "An id such as 123e4567-e89b-12d3-a456-426614174000".to_owned(),
             ParamType::Time => "A point in time such as 2026-11-22T10:00:00Z".to_owned(),
+            ParamType::Rows => "What drbot kept itself".to_owned(),
         };
         let what = if self.many() { format!("{what}; several are joined by commas") } else { what };
         match (&self.min, &self.max) {

@@ -75,12 +75,23 @@ pub struct StepRun {
     /// The buttons of a choice, in the order of its options.
     #[serde(default)]
     pub buttons: Vec<ButtonId>,
+    /// It failed and people must say how to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Ways>,
     /// The step that this one takes back.
     #[serde(default)]
     pub undoes: Option<String>,
     /// It was taken back.
     #[serde(default)]
     pub undone: bool,
+}
+
+/// The buttons under a failed step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ways {
+    pub retry: ButtonId,
+    pub skip: ButtonId,
+    pub abort: ButtonId,
 }
 
 /// Where one step stands.
@@ -122,6 +133,13 @@ impl Run {
     #[must_use]
     pub fn approval(&self, id: &ApprovalId) -> Option<&Approval> {
         self.steps.iter().filter_map(|s| s.approval.as_ref()).find(|a| a.id == *id)
+    }
+
+    /// The failed step that people are asked about, with its buttons.
+    #[must_use]
+    pub fn asked(&self) -> Option<(&Step, &Ways)> {
+        let (step, state) = self.current().filter(|_| matches!(self.state, RunState::Paused(_)))?;
+        Some((step, state.asked.as_ref()?))
     }
 
     /// Whether nothing of the run is or may be in flight, so that another may take its place.
@@ -254,6 +272,10 @@ impl Run {
                 self.advance_if_done();
                 Ok(())
             }
+            Event::FailureAsked { step, ways } if matches!(self.state, RunState::Paused(_)) => {
+                self.step(step, &[Phase::Failed])?.asked = Some(ways.clone());
+                Ok(())
+            }
             Event::ChoiceAsked { step, buttons } => {
                 let s = self.step(step, &[Phase::Todo])?;
                 s.phase = Phase::Choosing;
@@ -298,6 +320,7 @@ impl Run {
             s.approval = None;
             s.remark = None;
             s.claim = None;
+            s.asked = None;
         }
         Ok(())
     }
@@ -312,6 +335,7 @@ impl Run {
             if let Some(a) = s.approval.as_mut().filter(|a| a.standing == Standing::Open) {
                 a.standing = Standing::Void { why: "the run was aborted".to_owned(), at };
             }
+            s.asked = None;
             if !matches!(s.phase, Phase::Todo | Phase::Failed) {
                 s.finish(Phase::Failed, at);
             }
@@ -336,6 +360,13 @@ impl Run {
         self.loaded.runbook.steps.insert(self.at, work);
         self.steps.insert(self.at, state);
         self.set_state(RunState::Going)
+    }
+
+    /// A step was taken back without the run's doing.
+    pub fn taken_back(&mut self, step: &str) {
+        for taken in self.steps.iter_mut().filter(|s| s.id == step && s.phase == Phase::Done) {
+            taken.undone = true;
+        }
     }
 
     fn set_state(&mut self, state: RunState) -> Result<(), Illegal> {
@@ -414,6 +445,7 @@ impl StepRun {
             claim: None,
             until: None,
             buttons: Vec::new(),
+            asked: None,
             undoes: None,
             undone: false,
         }
@@ -427,6 +459,7 @@ impl StepRun {
 
     fn finish(&mut self, phase: Phase, at: Millis) {
         self.phase = phase;
+        self.asked = None;
         self.ended = Some(at);
     }
 }

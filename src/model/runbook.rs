@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::agreed::ByItself;
 use super::alert::AlertMatch;
 use super::ask::{Ask, HttpAsk, ProcessAsk};
 use super::chain::Also;
+use super::deadline::DeadlineRule;
 use super::expect::Expect;
 pub use super::flow::{ByHand, ManualWork};
 use super::flow::{Choose, Interlock, Notify, OnFail, Parallel, Retry, Wait};
 pub use super::param::{Param, ParamType, Pick};
+use super::schedule::Hours;
 pub use super::shared::{Replaced, Scenario, Shared};
 use super::time::Span;
 
@@ -46,6 +49,9 @@ pub struct Runbook {
     /// What must not be while this runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interlocks: Vec<Interlock>,
+    /// Times by which people must have done something, such as a notice to an authority.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<DeadlineRule>,
     pub detect: Detect,
     pub steps: Vec<Step>,
     #[serde(default)]
@@ -69,6 +75,9 @@ pub struct Objectives {
 pub struct Detect {
     /// How often the checks run by themselves.
     pub every: Span,
+    /// Outside these hours they do not run by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Hours>,
     /// Consecutive failures after which the scenario is suspected (red); fewer is amber.
     pub failures: u32,
     /// How many different checks must fail at once for a failure to count; one by default.
@@ -229,6 +238,9 @@ pub enum Undo {
 #[serde(deny_unknown_fields)]
 pub struct UndoStep {
     pub title: String,
+    /// The approval of the step covers this undo too, and it is done without asking again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_itself: Option<ByItself>,
     #[serde(rename = "do")]
     pub work: Work,
 }
@@ -239,7 +251,10 @@ impl Undo {
     pub fn text(&self) -> String {
         match self {
             Undo::Told(text) => text.clone(),
-            Undo::Step(step) => format!("/dr undo: {}", step.title),
+            Undo::Step(step) => match &step.by_itself {
+                Some(by) => format!("by itself when {}: {}; or earlier by /dr undo", by.when, step.title),
+                None => format!("/dr undo: {}", step.title),
+            },
         }
     }
 }

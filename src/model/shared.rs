@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::runbook::Objectives;
+use super::schedule::Schedule;
 use super::time::Span;
 
 /// The shared file: the list of scenarios, so that one without a file is told apart from one that is
@@ -106,22 +107,6 @@ pub struct Duty {
     pub owner: String,
     /// Time after the recovery by which it is done.
     pub due: Span,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub covers: Vec<String>,
-}
-
-/// Something done again and again, by a runbook's detection or by a role.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Schedule {
-    pub what: String,
-    pub every: Span,
-    /// The detection that does it by itself: a runbook, or one check of it as `RUNBOOK/CHECK`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<String>,
-    /// The role that does it, one of `contacts`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub covers: Vec<String>,
 }

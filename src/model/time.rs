@@ -28,6 +28,12 @@ impl Millis {
             .map_or_else(|_| format!("{} ms", self.0), |t| t.strftime("%H:%M:%S UTC").to_string())
     }
 
+    /// `2026-11-22T22:14:05Z`, for machines.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| format!("{} ms", self.0), |t| t.to_string())
+    }
+
     /// `2026-11-22 22:14:05 UTC`.
     #[must_use]
     pub fn date_clock(self) -> String {

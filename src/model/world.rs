@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::Origin;
 use super::approval::Policy;
+use super::deadline::Clock;
 use super::effect::Effect;
 use super::event::{Entry, Event};
 use super::id::{ButtonId, CaseId, EffectKey};
@@ -31,6 +32,9 @@ pub struct Open {
     /// The alerts it belongs to.
     #[serde(default)]
     pub origins: Vec<Origin>,
+    /// Its clocks that people must still meet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<Clock>,
 }
 
 /// An alert group that fires, in short.
@@ -39,6 +43,8 @@ pub struct Ringing {
     pub title: String,
     pub channel: String,
     pub acked: bool,
+    #[serde(default)]
+    pub scenario: Option<String>,
 }
 
 /// Failures in a row of one scenario's detection.
@@ -66,6 +72,8 @@ pub struct World {
     pub streaks: BTreeMap<String, Streak>,
     pub last_number: u64,
     pub rules: Rules,
+    /// What was kept before the incident began, by runbook and parameter; only where a run may start.
+    pub kept: BTreeMap<String, BTreeMap<String, String>>,
     /// The events of the case, only for the verbs that show them.
     pub history: Vec<Entry>,
 }
@@ -82,9 +90,17 @@ pub struct Rules {
     pub alert_channel: String,
     /// Where incidents of alerts are opened, if not in the alerts' channel.
     pub incident_channel: Option<String>,
+    /// Whether what drbot's own detections find red is told there too.
+    pub tells_own: bool,
 }
 
 impl World {
+    /// What was kept for the parameters of a runbook.
+    #[must_use]
+    pub fn kept(&self, runbook: &str) -> BTreeMap<String, String> {
+        self.kept.get(runbook).cloned().unwrap_or_default()
+    }
+
     /// Whoever else holds a lock.
     #[must_use]
     pub fn other(&self, lock: &str, me: &CaseId) -> Option<&Held> {
@@ -115,6 +131,14 @@ pub struct Sample {
     pub streak: Streak,
 }
 
+/// Rows to keep for a parameter, as a JSON array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    pub runbook: String,
+    pub param: String,
+    pub rows: String,
+}
+
 /// What must still be true at the commit; otherwise the decision is made again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Guard {
@@ -134,6 +158,7 @@ pub struct Decision {
     /// Handles (buttons, forms, approval ids) that lead back to this case.
     pub handles: Vec<String>,
     pub samples: Vec<Sample>,
+    pub kept: Vec<Kept>,
     pub guards: Vec<Guard>,
     pub reply: Option<Reply>,
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::deadline::DeadlineRule;
 use crate::model::flow::OnFail;
 use crate::model::runbook::{Runbook, Step, Work};
 
@@ -54,6 +55,8 @@ fn expand(
             runbook.params.entry(key).or_insert(param);
         }
         runbook.interlocks.extend(part.interlocks);
+        let under = |rule: DeadlineRule| DeadlineRule { until: format!("{}-{}", step.id, rule.until), ..rule };
+        runbook.deadlines.extend(part.deadlines.into_iter().map(under));
     }
     runbook.steps = steps;
     Ok(runbook)

@@ -1,6 +1,8 @@
 //! What is well formed in a runbook file and still not safe or not sensible. Takes the file's text and the
 //! runbook; gives every fault with its place.
 
+mod by_itself;
+mod deadlines;
 mod pick;
 mod sql;
 
@@ -64,6 +66,13 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
             fault("alerts:", "an alert rule without labels would answer every alert: name at least `alertname`".into());
         }
     }
+    for what in deadlines::faults(runbook) {
+        fault("deadlines:", what);
+    }
+    for (step, what) in by_itself::faults(runbook) {
+        faults.push(catalog::fault(file, text, &["steps:", &format!("id: {step}"), "by_itself:"], &what));
+    }
+    let mut fault = |needle: &str, what: String| faults.push(catalog::fault(file, text, &[needle], &what));
     for what in interlocks(runbook) {
         fault("interlocks:", what);
     }
@@ -74,6 +83,9 @@ pub(super) fn lint(file: &str, text: &str, runbook: &Runbook) -> Vec<String> {
     }
     for (name, what) in pick::faults(runbook) {
         faults.push(catalog::fault(file, text, &["params:", &format!("{name}:"), "pick:"], &what));
+    }
+    for (name, what) in pick::kept(runbook) {
+        faults.push(catalog::fault(file, text, &["params:", &format!("{name}:")], &what));
     }
     let mut ids = BTreeSet::new();
     for step in &runbook.steps {
@@ -128,9 +140,12 @@ pub(super) fn asks(runbook: &Runbook) -> Vec<(&str, Ask<'_>, bool)> {
     for pick in runbook.params.values().filter_map(|p| p.pick.as_ref()) {
         add(&pick.target, pick.ask(), false);
     }
+    for keep in runbook.params.values().filter_map(|p| p.keep.as_ref()) {
+        add(&keep.target, Ok(Ask::Sql(&keep.sql)), false);
+    }
     for task in runbook.steps.iter().flat_map(|s| tasks(&s.work)) {
         add(&task.target, task.ask(), !task.reads());
-        for check in task.verify.iter().chain(&task.probe) {
+        for check in proofs(task) {
             add(&check.target, check.ask(), false);
         }
         if let Some(p) = &task.preview {
@@ -155,6 +170,15 @@ pub(super) fn tasks(work: &Work) -> Vec<&Task> {
         all.extend(undo.work.task());
     }
     all
+}
+
+/// The questions that prove a work, find out about it, or say when it is taken back.
+pub(super) fn proofs(task: &Task) -> impl Iterator<Item = &Check> {
+    let by_itself = match &task.undo {
+        Some(Undo::Step(undo)) => undo.by_itself.as_ref(),
+        _ => None,
+    };
+    task.verify.iter().chain(&task.probe).chain(by_itself.into_iter().flat_map(|by| &by.checks))
 }
 
 /// The questions of steps that only look.
@@ -187,7 +211,7 @@ fn asked(runbook: &Runbook) -> Vec<Asked<'_>> {
             if let Some(p) = &task.preview {
                 all.push(Asked { id: &step.id, ask: p.ask(), extra: Vec::new() });
             }
-            for c in task.verify.iter().chain(&task.probe) {
+            for c in proofs(task) {
                 all.push(Asked { id: &c.id, ask: c.ask(), extra: extra.clone() });
             }
         }
@@ -218,10 +242,14 @@ fn statements(runbook: &Runbook, names: &BTreeSet<&str>, used: &mut BTreeSet<Str
                 let what = format!("`{shown}` in `{id}` is no parameter: {near}declare it under `params`");
                 faults.push((vec![at.clone(), shown], what));
             }
+            if !sql && runbook.params.get(&p).is_some_and(|p| p.keep.is_some()) {
+                let what = format!("`{{{p}}}` in `{id}` is rows that were kept, which only a statement takes");
+                faults.push((vec![at.clone()], what));
+            }
             used.insert(p);
         }
     }
-    let steps = runbook.steps.iter().flat_map(|s| tasks(&s.work)).flat_map(|t| t.verify.iter().chain(&t.probe));
+    let steps = runbook.steps.iter().flat_map(|s| tasks(&s.work)).flat_map(proofs);
     for probe in runbook.steps.iter().flat_map(|s| tasks(&s.work)).filter_map(|t| t.probe.as_ref()) {
         if probe.expect.reachable && probe.expect.ignores_rows() {
             let what = format!("probe `{}` must look at an answer: being reachable proves no effect", probe.id);

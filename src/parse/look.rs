@@ -36,7 +36,7 @@ pub(super) fn faults(runbook: &Runbook) -> Vec<(Vec<String>, String)> {
             all.push((at(id), format!("`{id}` says `reads`, which is for a check that must be refused")));
         }
     }
-    let steps = tasks().flat_map(|(_, t)| t.verify.iter().chain(&t.probe));
+    let steps = tasks().flat_map(|(_, t)| lint::proofs(t));
     let looks = runbook.steps.iter().flat_map(|s| lint::looks(&s.work));
     for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(steps).chain(looks) {
         if let Some(what) = check.also.iter().find_map(also) {

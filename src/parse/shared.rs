@@ -42,6 +42,12 @@ pub(super) fn faults(text: &str, shared: &Shared, runbooks: &BTreeMap<String, Lo
     }
     for s in &shared.schedules {
         let at = ["schedules:", s.what.as_str()];
+        if let Err(why) = s.judge() {
+            fault(&at, why);
+        }
+        if shared.schedules.iter().filter(|o| o.id == s.id).count() > 1 {
+            fault(&at, format!("two schedules are called `{}`: each needs an id of its own", s.id));
+        }
         match &s.probe {
             Some(probe) => {
                 if let Some(why) = nowhere(probe, shared, runbooks) {

@@ -10,7 +10,7 @@ use super::{Store, StoreError};
 use crate::model::effect::Effect;
 use crate::model::id::{CaseId, EffectKey};
 use crate::model::time::Millis;
-use crate::model::world::{Open, Ringing, Sample};
+use crate::model::world::{Kept, Open, Ringing, Sample};
 
 /// Rows of one table on their way to the store: a JSON array of arrays, written as they come.
 #[derive(Debug, Default)]
@@ -64,6 +64,7 @@ pub struct Batch {
     takes: BTreeMap<String, (CaseId, Millis)>,
     releases: BTreeSet<(String, CaseId)>,
     samples: Rows,
+    kept: Rows,
 }
 
 /// Why a batch was not stored. Nothing of it was.
@@ -80,7 +81,7 @@ impl Batch {
     /// Whether there is anything to store.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let rows = [&self.deliveries, &self.events, &self.finished, &self.samples, &self.handles];
+        let rows = [&self.deliveries, &self.events, &self.finished, &self.samples, &self.kept, &self.handles];
         self.effects.is_empty() && rows.iter().all(|r| r.count == 0)
     }
 
@@ -141,6 +142,11 @@ impl Batch {
         self.releases.insert((name.to_owned(), case.clone()));
     }
 
+    /// Rows that are kept for a parameter.
+    pub fn kept(&mut self, id: &str, at: Millis, kept: &Kept) {
+        self.kept.push((id, &kept.runbook, &kept.param, at, &kept.rows));
+    }
+
     /// An observation of a scenario.
     pub fn sample(&mut self, id: &str, at: Millis, sample: &Sample) {
         self.samples.push((
@@ -172,6 +178,7 @@ const HANDLES: &str =
     "INSERT INTO handles (id, case_id, at) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT) FROM {rows}";
 const TAKES: &str = "INSERT INTO locks (name, case_id, at) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT) FROM {rows} WHERE true ON CONFLICT (name) DO UPDATE SET case_id = excluded.case_id WHERE locks.case_id = excluded.case_id";
 const RELEASES: &str = "DELETE FROM locks WHERE (name, case_id) IN (SELECT value->>0, value->>1 FROM {rows})";
+const KEPT: &str = "INSERT INTO kept (id, runbook, param, at, content) SELECT value->>0, value->>1, value->>2, CAST(value->>3 AS BIGINT), value->>4 FROM {rows}";
 const SAMPLES: &str = "INSERT INTO samples (id, runbook, at, failing, failures, since) SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), CAST(value->>3 AS BIGINT), CAST(value->>4 AS BIGINT), CAST(value->>5 AS BIGINT) FROM {rows}";
 
 impl Store {
@@ -248,6 +255,7 @@ impl Batch {
             (RELEASES, &releases),
             (TAKES, &takes),
             (SAMPLES, &self.samples),
+            (KEPT, &self.kept),
         ];
         all.into_iter()
             .filter(|(_, rows)| rows.count > 0)

@@ -22,7 +22,11 @@ use tokio::sync::Mutex;
 use dialect::Dialect;
 
 /// The schema this binary knows; a store with a higher number is refused.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/001_begin.sql"), include_str!("migrations/002_alerts.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/001_begin.sql"),
+    include_str!("migrations/002_alerts.sql"),
+    include_str!("migrations/003_kept.sql"),
+];
 
 /// What went wrong with the store, for the operator's log.
 #[derive(Debug, thiserror::Error)]

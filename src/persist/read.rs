@@ -10,8 +10,11 @@ use super::{Store, StoreError, chain};
 use crate::model::case::Case;
 use crate::model::event::Entry;
 use crate::model::id::CaseId;
-use crate::model::time::Millis;
+use crate::model::time::{Millis, Span};
 use crate::model::world::{Held, Open, Streak, World};
+
+/// How much longer than deliveries rows are kept for parameters: a disaster may be noticed late.
+const KEPT_FOR: Span = Span::minutes(13 * 24 * 60);
 
 /// A case as the store has it.
 #[derive(Debug, Clone)]
@@ -201,16 +204,39 @@ impl Store {
         Ok(count)
     }
 
-    /// Forgets deliveries, handles' deliveries and samples older than `before`.
+    /// The newest rows that were kept for each parameter until `until`, else the oldest there are, by runbook and
+    /// parameter.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    pub async fn kept(&self, until: Millis) -> Result<BTreeMap<String, BTreeMap<String, String>>, StoreError> {
+        let sql = "SELECT k.runbook, k.param, k.content FROM kept k WHERE k.at = COALESCE((SELECT MAX(n.at) FROM kept n WHERE n.runbook = k.runbook AND n.param = k.param AND n.at <= $1), (SELECT MIN(n.at) FROM kept n WHERE n.runbook = k.runbook AND n.param = k.param))";
+        let mut kept = BTreeMap::<String, BTreeMap<String, String>>::new();
+        for row in sqlx::query(sql).bind(until.0).fetch_all(self.readers()).await? {
+            let runbook: String = row.try_get("runbook")?;
+            kept.entry(runbook).or_default().insert(row.try_get("param")?, row.try_get("content")?);
+        }
+        Ok(kept)
+    }
+
+    /// Forgets deliveries and samples older than `before`, and what was kept for parameters a good while longer.
     ///
     /// # Errors
     /// The store cannot be asked.
     pub async fn trim(&self, before: Millis) -> Result<(), StoreError> {
         let mut writer = self.write().await;
-        for sql in [
-            "DELETE FROM deliveries WHERE at < $1",
-            "DELETE FROM samples WHERE at < $1 AND at < (SELECT MAX(n.at) FROM samples n WHERE n.runbook = samples.runbook)",
-        ] {
+        let old = [
+            ("DELETE FROM deliveries WHERE at < $1", before),
+            (
+                "DELETE FROM samples WHERE at < $1 AND at < (SELECT MAX(n.at) FROM samples n WHERE n.runbook = samples.runbook)",
+                before,
+            ),
+            (
+                "DELETE FROM kept WHERE at < $1 AND at < (SELECT MAX(n.at) FROM kept n WHERE n.runbook = kept.runbook AND n.param = kept.param)",
+                Millis(before.0.saturating_sub(KEPT_FOR.0)),
+            ),
+        ];
+        for (sql, before) in old {
             sqlx::query(sql).bind(before.0).execute(writer.get().await?).await?;
         }
         Ok(())

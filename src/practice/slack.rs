@@ -167,6 +167,8 @@ impl Practice {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
+            // The bot ends connections that are idle for 5 s; one that is just being ended is no fault of it.
+            .pool_idle_timeout(Duration::from_secs(2))
             .no_proxy()
             .build()?;
         let server = Mutex::new(Some(serve(listener, Arc::clone(&inner))));

@@ -191,6 +191,10 @@ async fn act(worker: &Worker, effect: &Leased) -> Left {
                 Left::Doubt(LOOK)
             }
         },
+        Act::Raise(group) => {
+            let _ = submit(worker, effect, "raise", Input::Alerted((**group).clone())).await;
+            Left::Outcome(Outcome::Told)
+        }
         Act::Timer => {
             let input =
                 Input::Due { case: effect.case.clone(), effect: effect.key.clone(), generation: effect.generation };

@@ -40,6 +40,7 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
         ("app-secret-key", "sb_secret_0123456789\n"),
         ("supabase-token", "Bearer sbp_0123456789\n"),
         ("recovery-db-observer", "postgres://drbot_observer:a@recovery.example/postgres\n"),
+        ("recovery-db-operator", "postgres://drbot_operator:b@recovery.example/postgres\n"),
         ("backup-job-token", "Bearer ghs_9876543210\n"),
         ("backup-store-access-key", "AKIA0123456789\n"),
         ("backup-store-secret-key", "store_0123456789\n"),

@@ -259,3 +259,71 @@ fn the_shipped_runbooks_are_silent_and_warnings_are_printed() {
     let (good, said) = check(&folder.0);
     assert!(good && said.starts_with("warning: small.yaml: line 5 column 1: "), "{said}");
 }
+
+const BACK: &str = "        undo:
+          title: Back
+          by_itself:
+            when: it is calm
+            every: 1m
+            latest: 2h
+            checks: [{ id: calm-again, target: db, sql: 'select :approved as a, 0 as n', expect: { value: { column: n, at_most: 0 } }, figure: '{n}' }]
+          do:
+            sql:
+              target: db
+              effect: atomic
+              risk: disruptive
+              preview: { sql: select id from gone, identity: [id], tolerance: { rows: fewer } }
+              sql: insert into work (id) select id from jsonb_to_recordset(:approved::jsonb) as x(id bigint)
+              verify: [{ id: more, target: db, sql: select 0 as n, expect: { value: { column: n, at_most: 0 } }, figure: '{n}' }]
+              undo: none
+";
+
+/// Undos that are agreed to with their step, and clocks, that could not be kept.
+#[test]
+fn what_is_promised_must_be_possible() {
+    let good = GOOD
+        .replace("        undo: none, they are gone\n", BACK)
+        .replace(
+            "  - id: look\n",
+            "  - { id: tell, title: Tell, budget: 0s, do: { manual: { ask: Tell., evidence: when } } }\n  - id: look\n",
+        )
+        .replace(
+            "detect:\n",
+            "deadlines: [{ title: Notice, within: 72h, remind: [4h], role: legal, until: tell }]\ndetect:\n",
+        );
+    assert_eq!(said(&good, &Site::default()), Vec::<String>::new());
+    let cases = [
+        (
+            "identity: [id], tolerance: { rows: fewer }",
+            "identity: [id, at], tolerance: { rows: fewer }",
+            "needs `at` of each row",
+        ),
+        ("latest: 2h", "latest: \"{long}\"", "`long`, which is no parameter"),
+        ("latest: 2h", "latest: soon", "needs `latest`: a duration"),
+        (
+            "effect: atomic\n              risk: disruptive",
+            "effect: once\n              risk: disruptive",
+            "must be `atomic` or `idempotent`",
+        ),
+        ("risk: destructive", "risk: disruptive", ""),
+        ("              risk: disruptive", "              risk: destructive", ""),
+        ("        risk: destructive\n        preview", "        risk: disruptive\n        preview", ""),
+        ("every: 1m\n            latest", "every: 5ms\n            latest", "looks too often"),
+        ("when: it is calm", "when: ' '", "needs `when`"),
+        ("select :approved as a, 0 as n", "select :aproved as a, 0 as n", "`:aproved` in `calm-again` is no parameter"),
+        ("until: tell", "until: look", "must name a manual step"),
+        ("remind: [4h]", "remind: [80h]", "shorter than its `within`"),
+    ];
+    for (from, to, tells) in cases {
+        assert!(good.contains(from), "the good file has no {from}");
+        let all = said(&good.replacen(from, to, 1), &Site::default());
+        let fits =
+            if tells.is_empty() { all.is_empty() } else { all.len() == 1 && all[0].contains(tells) && marked(&all[0]) };
+        assert!(fits, "{from} -> {to} must say {tells}: {}", all.join("\n"));
+    }
+    let milder =
+        good.replace("        risk: destructive\n        preview", "        risk: disruptive\n        preview");
+    let higher = milder.replace("              risk: disruptive", "              risk: destructive");
+    let all = said(&higher, &Site::default()).join("\n");
+    assert!(all.contains("has a higher `risk` than its step"), "{all}");
+}

@@ -12,7 +12,7 @@ use drbot::model::command::{Asked, Command};
 use drbot::model::effect::{Act, CardKind};
 use drbot::model::expect::Rows;
 use drbot::model::id::{CaseId, EffectKey};
-use drbot::model::inbound::{Click, Input, Place};
+use drbot::model::inbound::{Click, Input, Place, Standing};
 use drbot::model::message::{Message, Part, Reply, Run};
 use drbot::model::outcome::{Checked, Ended, Outcome, Verdict};
 use drbot::model::time::{Millis, Span};
@@ -304,6 +304,32 @@ fn the_alert_card() {
 }
 
 #[test]
+fn the_reminder_card() {
+    let mut s = Story::new();
+    s.go(&Input::Up(Standing::Schedule("chore".into())));
+    s.0.now = s.0.now.plus(Span::minutes(30));
+    let timer = EffectKey::of(&["schedule", "chore"]);
+    let due = |s: &mut Story| {
+        let case = CaseId::schedule("chore");
+        s.go(&Input::Due { case, effect: timer.clone(), generation: 1 });
+        let raised = s.0.effects.values().find_map(|h| match &h.act {
+            Act::Raise(group) => Some((**group).clone()),
+            _ => None,
+        });
+        s.go(&Input::Alerted(raised.expect("a reminder")));
+    };
+    due(&mut s);
+    let id = s.0.cases.keys().find(|c| c.0.starts_with("alert-")).expect("a case").0.clone();
+    insta::assert_snapshot!("reminder_due", s.card(&id));
+    insta::assert_snapshot!("reminder_answer", s.say(BOB, Command::Ack { alert: None }));
+    insta::assert_snapshot!("reminder_done", s.card(&id));
+    s.0.now = s.0.now.plus(Span::minutes(31));
+    due(&mut s);
+    let again = narrate::card(&s.scene(&id), CardKind::History, &s.0.history(&CaseId(id.clone())));
+    insta::assert_snapshot!("reminder_again", text(&again.expect("a line").message));
+}
+
+#[test]
 fn the_answers_about_scenarios() {
     let mut s = Story::new();
     insta::assert_snapshot!("answer_runbooks", s.say(ALICE, Command::Runbooks));
@@ -324,6 +350,11 @@ fn every_event_has_its_line() {
     assert_eq!(places, (0..lines::KINDS).collect(), "every kind has its sample");
     for event in samples {
         let kind = event.kind();
+        assert_eq!(
+            serde_json::to_value(&event).expect("JSON")["kind"],
+            kind,
+            "the stored name is the word in the JSON"
+        );
         let line = narrate::history::line(&event, &crate::properties::setting::roster(0));
         assert_eq!(line.is_some(), narrate::history::tells(&event), "{kind}");
         told.push_str(&format!("{kind}: {}\n", line.unwrap_or_else(|| "-".into())));

@@ -152,7 +152,7 @@ fn no_sequence_breaks_a_rule() {
 }
 
 /// Every kind of event.
-const KINDS: [&str; 40] = [
+const KINDS: [&str; 45] = [
     "declared",
     "status_asked",
     "watch_opened",
@@ -193,4 +193,9 @@ const KINDS: [&str; 40] = [
     "settle_claimed",
     "person_asked",
     "person_did",
+    "failure_asked",
+    "deadline_began",
+    "deadline_near",
+    "deadline_met",
+    "agreed_undo",
 ];

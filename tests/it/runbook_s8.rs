@@ -143,7 +143,7 @@ impl Played {
 async fn detect(lab: &Lab) -> Vec<(Verdict, String)> {
     let values = [("longer_than".to_owned(), "1s".to_owned())].into();
     let mut all = Vec::new();
-    for check in &runbook().detect.checks {
+    for check in runbook().detect.checks.iter().filter(|c| !c.evidence) {
         let checked = lab.sql.check(&asked(check, &values)).await;
         all.push((checked.verdict, checked.figure));
     }

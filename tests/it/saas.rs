@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use drbot::execute::sql::grants;
 use drbot::practice::bot::Wiring;
 use drbot::practice::scratch::{PASSWORD, Scratch};
-use drbot::practice::slack::plain_text;
+use drbot::practice::slack::{Private, plain_text, private_text};
 
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::support::Folder;
 use crate::vendors::Vendors;
-use crate::world::{CHANNEL, World, approval_id, user};
+use crate::world::{CHANNEL, LIMIT, World, approval_id, user};
 
 /// The database with the SaaS's schema.
 pub const SAAS: &str = "saas";
@@ -36,8 +36,10 @@ impl Saas {
         let commands = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("commands");
         let folder = files.0.join("commands");
         std::fs::create_dir(&folder).expect("a folder for runbooks");
-        for name in ["_shared.yaml".to_owned(), format!("{runbook}.yaml")] {
-            std::fs::copy(commands.join(&name), folder.join(&name)).expect("the runbook is there");
+        std::fs::copy(commands.join("_shared.yaml"), folder.join("_shared.yaml")).expect("the shared file");
+        for name in with_parts(runbook) {
+            let file = format!("{name}.yaml");
+            std::fs::copy(commands.join(&file), folder.join(&file)).expect("the runbook is there");
         }
         let vendors = Vendors::start().await;
         vendors.with(|b| b.supabase.database = Some(database.port()));
@@ -55,6 +57,26 @@ impl Saas {
     /// Runs statements as superuser, outside the bot.
     pub async fn sql(&self, sql: &str) {
         self.database.admin(SAAS, sql).await.expect(sql);
+    }
+
+    /// Waits for the list that Alice asked for, opens its form and sends it with these values, or leaves it if
+    /// there are none. Gives the labels she may choose from.
+    pub async fn choose(&self, param: &str, values: &[(&str, &str)]) -> Vec<String> {
+        let (alice, slack) = (user("alice"), &self.world.slack);
+        let here = |p: &Private| private_text(p).contains("the list is here");
+        let message = slack.wait_private((CHANNEL, &alice), here, LIMIT).await.expect("the list");
+        slack.click_private(&alice, &message, "Choose").await.expect("pressed");
+        let view = slack.wait_view(&alice, LIMIT).await.expect("a form");
+        let blocks = view.view["blocks"].as_array().expect("blocks");
+        let field = blocks.iter().find(|b| b["block_id"] == format!("param-{param}")).expect("the field");
+        let options = field["element"]["options"].as_array().expect("options");
+        if !values.is_empty() {
+            let fields: Vec<(String, &str)> = values.iter().map(|(n, v)| (format!("param-{n}"), *v)).collect();
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+            let answer = slack.submit(&alice, &view.id, &fields).await.expect("sent");
+            assert_eq!((answer.status, answer.body.as_str()), (200, ""), "the form is taken");
+        }
+        options.iter().map(|o| o["text"]["text"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// One value as text, asked by the superuser: the database's own word.
@@ -111,6 +133,28 @@ pub fn rights(runbook: &str) -> String {
     let file = crate::support::commands().join(format!("{runbook}.yaml"));
     let text = std::fs::read_to_string(file).expect("the runbook");
     text.lines().filter_map(|l| l.strip_prefix("# -- ")).collect::<Vec<_>>().join("\n")
+}
+
+/// A runbook and those that it contains or leads to.
+fn with_parts(runbook: &str) -> Vec<String> {
+    let mut all = vec![runbook.to_owned()];
+    if runbook == "total-data-loss" {
+        all.push("drill".to_owned());
+    }
+    let mut at = 0;
+    while let Some(name) = all.get(at) {
+        let text =
+            std::fs::read_to_string(crate::support::commands().join(format!("{name}.yaml"))).expect("the runbook");
+        let named =
+            text.split("runbook: ").skip(1).filter_map(|rest| rest.split_once(" }")).map(|(name, _)| name.to_owned());
+        for name in named.filter(|n| !n.contains(char::is_whitespace)) {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        at += 1;
+    }
+    all
 }
 
 async fn prepare(database: &Scratch, rights: &str) {

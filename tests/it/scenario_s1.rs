@@ -93,7 +93,7 @@ async fn the_runbook_leads_from_the_figures_to_the_proof() {
     sqlx::raw_sql("BEGIN; SELECT 1").execute(&mut stuck).await.expect("a transaction");
     world.say("alice", "declare S1").await;
     world.say("alice", "run S1 idle_for=1s").await;
-    let card = world.see(|t| t.contains("/dr next 1 (Connections are stuck)")).await;
+    let card = world.see(|t| t.contains("/dr next 1 (Stuck connections or a restart)")).await;
     let text = plain_text(&card);
     for figure in ["the project is ACTIVE_HEALTHY in eu-central-1", "3000000000 of 8000000000 bytes", "1 of them idle"]
     {
@@ -109,6 +109,8 @@ async fn the_runbook_leads_from_the_figures_to_the_proof() {
     assert!(plain_text(&card).contains(&format!("POST /v1/projects/{REF}/restart")), "{}", plain_text(&card));
     assert_eq!(vendors.with(|b| b.supabase.restarts), 0);
     world.say("bob", &format!("approve {}", approval_id(&card))).await;
+    world.see(|t| t.contains("/dr next 2 (Try it as a user)")).await;
+    world.say("alice", "next 1").await;
     world.see(|t| t.contains("Recovered and verified")).await;
     assert_eq!(vendors.with(|b| b.supabase.restarts), 1);
     vendors.finish();

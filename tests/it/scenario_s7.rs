@@ -53,8 +53,8 @@ const LITERAL_CONTAIN: &str = "
   UPDATE user_security_settings SET force_password_change = true, password_changed_at = NOW() WHERE user_id = id('user-9')";
 
 /// The bot with the scenario's targets, and the key that evidence is encrypted to.
-struct Breach {
-    saas: Saas,
+pub struct Breach {
+    pub saas: Saas,
     key: Folder,
     evidence: PathBuf,
 }
@@ -66,7 +66,7 @@ impl Drop for Breach {
     }
 }
 
-async fn stage() -> Breach {
+pub async fn stage() -> Breach {
     let key = Folder::new();
     let mut evidence = PathBuf::new();
     gpg(&key.0, &["--passphrase", "", "--pinentry-mode", "loopback", "--quick-gen-key", KEY, "default", "default"]);
@@ -171,7 +171,14 @@ async fn s7_2_3_4_5_6_7_contained_with_evidence_first() {
     let mail = saas.fingerprint("webhook_events").await;
     saas.world.say("alice", &format!("declare {RUNBOOK}")).await;
     let bare = saas.world.say("alice", &format!("run {RUNBOOK}")).await;
-    assert!(bare.contains("needs a value"), "nobody is a default: {bare}");
+    assert!(bare.contains("needs a value") && bare.contains("Listing `user`"), "nobody is a default: {bare}");
+    let user = saas.ask("select id('user-9')::text").await;
+    let shown = saas.choose("user", &[]).await;
+    assert!(
+        shown[0].starts_with(&format!("{}: 7 odd logins, newest from an unknown country", &user[..8])),
+        "{shown:?}"
+    );
+    assert!(shown.iter().all(|label| !label.contains('@')), "accounts are told by their ids: {shown:?}");
 
     breach.run("evidence_key=nobody@booking.example").await;
     breach.card("program 2 ended with code 2").await;
@@ -192,11 +199,18 @@ async fn s7_2_3_4_5_6_7_contained_with_evidence_first() {
     let asked = breach.card("clock of 72 hours").await;
     assert!(asked.contains("private channel") && asked.contains("Nothing is sent by drbot"), "s7_6, s7_7: {asked}");
     assert_eq!(saas.fingerprint("webhook_events").await, mail, "s7_6: no mail by inserting a row");
-    let done =
-        saas.world.say("alice", "done notice Legal approved text 3 at 10:00; the 72 hours end on Thursday").await;
+    let done = saas.world.say("alice", "done notice Legal approved text 3 at 10:00").await;
     assert!(done.contains("is done"), "{done}");
+    // Recovered is one thing, the notice another: its clock goes on until somebody reports it.
+    breach.card("Send the notice to the data protection authority").await;
+    assert!(saas.world.say("alice", "skip notice-sent the facts are missing").await.contains("Skipped"));
     let card = breach.card("Recovered after").await;
     assert!(card.contains("0 roles left that the account granted") && card.contains("3 other admins"), "{card}");
+
+    assert!(card.contains("Notice to the data protection authority (72 h)") && card.contains("71 h 5"), "{card}");
+    let sent = saas.world.say("bob", "done notice-sent number 4711").await;
+    assert!(sent.contains("The clock of Notice") && sent.contains("71 h 5"), "{sent}");
+    breach.card("done by Bob at").await;
 
     let left =
         "select string_agg(role, ',' order by role) from user_roles where user_id in (id('user-1'), id('user-50'))";

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use drbot::execute::sql::grants;
+use drbot::practice::bot::Wiring;
 use drbot::practice::scratch::PASSWORD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -13,11 +14,16 @@ use sqlx::Connection;
 
 use crate::moto::Moto;
 use crate::saas::{SAAS, Saas, rights};
+use crate::scenario_smoke::{SECRET, behind, synthetic};
 use crate::support::Folder;
+use crate::vendors::Vendors;
+use crate::vendors::stripe::KEY;
 use crate::vendors::supabase::{REF, TOKEN};
 use crate::world::LIMIT;
 
 const RUNBOOK: &str = "total-data-loss";
+/// What restores, on the day and in a drill.
+const PART: &str = "restore-backup";
 pub const RECOVERY: &str = "recovery";
 /// The recovery project's ref, as its tag says.
 pub const NEW: &str = "zyxwvutsrqponmlkjihg";
@@ -40,7 +46,7 @@ const PROGRAMS: [&str; 16] = [
     "tee",
     "wc",
 ];
-const CATALOG: &str =
+pub const CATALOG: &str =
     "select coalesce(md5(string_agg(c.oid || ' ' || c.relname || ' ' || c.relkind::text, '|' order by c.oid)), 'empty')
   from pg_class c where c.relnamespace = 'public'::regnamespace";
 pub const COUNTED: [&str; 16] = [
@@ -70,24 +76,27 @@ pub struct Loss {
     _gpg: Folder,
 }
 
-async fn stage() -> Loss {
-    staged(None).await
+pub async fn stage() -> Loss {
+    staged(RUNBOOK, None, |_, _| {}).await
 }
 
-/// The same, with the backups in a real object store instead of a folder.
-pub async fn staged(remote: Option<&Moto>) -> Loss {
+/// The same with another runbook, which leads to this one, and with the backups in a real object store; `change`
+/// adds what that runbook needs.
+pub async fn staged(runbook: &str, remote: Option<&Moto>, change: impl FnOnce(&mut Wiring, &Vendors)) -> Loss {
     let (store, work, home) = (Folder::new(), Folder::new(), Folder::new());
     fs::write(home.0.join("pass"), PASSPHRASE).expect("written");
     let config = remote.map_or_else(String::new, |m| {
         format!("aws-sigv4 = \"aws:amz:us-east-1:s3\"\nheader = \"x-amz-content-sha256: UNSIGNED-PAYLOAD\"\nuser = \"{}:{}\"\n", m.access, m.secret)
     });
     fs::write(home.0.join("curl"), config).expect("written");
-    let saas = Saas::start(RUNBOOK, "", |w, vendors| {
+    let user = synthetic(&home.0, SECRET);
+    let saas = Saas::start(runbook, &rights("stripe-webhook-failures"), |w, vendors| {
         let url = |url: &str| url.replace(&format!("/{SAAS}?"), &format!("/{RECOVERY}?"));
         let main = w.targets[0].clone();
         w.targets.push(("recovery-db".into(), url(&main.1), url(&main.2)));
         w.more_targets.push(vendors.target("supabase", "management", ("Authorization", &format!("Bearer {TOKEN}"))));
         w.more_targets.push(vendors.target("github", "github", ("Authorization", &format!("Bearer {}", crate::vendors::github::TOKEN))));
+        w.more_targets.push(stripe_target(vendors));
         let folder = || vendors.target("backup-store", "store", ("Authorization", "Bearer store"));
         w.more_targets.push(remote.map_or_else(folder, |m| m.target("drbot/")));
         let programs = PROGRAMS.map(|p| format!("{p}: /usr/bin/{p}")).join(", ");
@@ -103,8 +112,21 @@ pub async fn staged(remote: Option<&Moto>) -> Loss {
             ("folder", work.0.display().to_string()),
             ("owner", "booking".to_owned()),
             ("repository", "saas".to_owned()),
+            ("smoke_url", vendors.base("project")),
+            ("smoke_service", "recovery".to_owned()),
+            ("payments_back", "10d".to_owned()),
         ];
-        w.parameters.extend(values.map(|(name, value)| (RUNBOOK.into(), name.into(), value)));
+        let mut given: Vec<(String, String)> = values.into_iter().chain(user).map(|(n, v)| (n.to_owned(), v)).collect();
+        // What restores takes its values wherever it is contained.
+        given.retain(|(name, value)| {
+            let own = ["store", "store_config", "passphrase_file", "folder"].contains(&name.as_str());
+            w.parameters.extend(own.then(|| (PART.to_owned(), name.clone(), value.clone())));
+            !own || name == "folder"
+        });
+        // A drill stands alone.
+        given.retain(|_| runbook != "drill");
+        w.parameters.extend(given.into_iter().map(|(name, value)| (RUNBOOK.to_owned(), name, value)));
+        change(w, vendors);
     })
     .await;
     let port = saas.database.port();
@@ -115,6 +137,9 @@ pub async fn staged(remote: Option<&Moto>) -> Loss {
         .await;
     saas.sql(&format!("CREATE ROLE restorer LOGIN PASSWORD '{PASSWORD}'")).await;
     recovery(&saas, RECOVERY).await;
+    behind(&saas, RECOVERY);
+    paid(&saas).await;
+    saas.vendors.with(|b| b.github.variables.insert("SUPABASE_PROJECT".into(), REF.into()));
     Loss { saas, store, work, _gpg: home }
 }
 
@@ -128,14 +153,45 @@ pub async fn recovery(saas: &Saas, name: &str) {
     }
 }
 
+fn stripe_target(vendors: &Vendors) -> String {
+    vendors.target("stripe", "stripe", ("Authorization", &format!("Bearer {KEY}")))
+}
+
+/// Stripe knows every payment that stands in the database.
+async fn paid(saas: &Saas) {
+    let rows = "select json_agg(json_build_object('id', stripe_payment_intent_id, 'object', 'payment_intent',
+          'status', 'succeeded', 'amount', amount_cents, 'amount_received', amount_cents, 'currency', currency,
+          'created', extract(epoch from created_at)::bigint, 'transfer_data', json_build_object('destination', stripe_account_id),
+          'latest_charge', json_build_object('id', 'ch_' || id, 'object', 'charge', 'refunded', false,
+          'created', extract(epoch from paid_at)::bigint)))::text from booking_payments";
+    let all: Vec<serde_json::Value> = serde_json::from_str(&saas.ask(rows).await).expect("JSON");
+    let named = all.into_iter().map(|i| (i["id"].as_str().expect("an id").to_owned(), i));
+    saas.vendors.with(|b| b.stripe.intents.extend(named));
+}
+
 fn run(program: &str, args: &[&str]) {
     let out = Command::new(program).args(args).output().expect(program);
     assert!(out.status.success(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
 impl Loss {
+    /// Waits until the live database's rows were counted and kept.
+    async fn counted(&self) {
+        sqlx::any::install_default_drivers();
+        let mut store = sqlx::AnyConnection::connect(&self.saas.world.store).await.expect("the bot's store");
+        for _ in 0..300 {
+            let kept: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM kept").fetch_one(&mut store).await.expect("a count");
+            if kept > 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("nothing was kept: {}", self.saas.world.bot.log());
+    }
+
     /// Backs the SaaS up as the backup job does, `hours` ago; `spoil` changes the encrypted file.
-    async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
+    pub async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
         self.back_up_edited(hours, passphrase, |plain| plain, spoil).await;
     }
 
@@ -235,6 +291,9 @@ async fn the_newest_backup_is_restored_and_proved() {
     let loss = stage().await;
     let saas = &loss.saas;
     saas.vendors.with(|b| b.supabase.projects.insert(NEW.into(), "ACTIVE_HEALTHY".into()));
+    loss.counted().await;
+    // One payment was counted and is in no backup.
+    saas.sql("delete from booking_payments where id = (select min(id::text)::uuid from booking_payments)").await;
     loss.back_up(2, PASSPHRASE, |_| {}).await;
     loss.begin().await;
     saas.approve("step: Download the newest backup", &["bob"]).await;
@@ -247,14 +306,33 @@ async fn the_newest_backup_is_restored_and_proved() {
     for table in COUNTED {
         assert_eq!(loss.fingerprint(table).await, saas.fingerprint(table).await, "{table}");
     }
+    let lost = saas.world.show("lost").await;
+    assert!(lost.contains("booking_payments          1 "), "the missing payment comes first: {lost}");
     saas.world.say("bob", "done surroundings all eleven are there").await;
+    let card = saas.approve("step: Point the repository variable", &["bob", "carol"]).await;
+    assert!(card.contains("old_value") && card.contains(REF) && card.contains(NEW), "{card}");
     saas.approve("step: Deploy the application", &["bob", "carol"]).await;
-    saas.see(|t| t.contains("Or type: /dr done payments")).await;
+    assert_eq!(saas.vendors.with(|b| b.github.variables["SUPABASE_PROJECT"].clone()), NEW);
+    let card = saas.approve("step: Make the test booking", &["bob"]).await;
+    assert!(
+        card.contains("Set the open payments to succeeded that Stripe says are paid (skipped): nothing to do"),
+        "{card}"
+    );
     assert_eq!(saas.vendors.with(|b| b.github.deployed.clone()), [(NEW.to_owned(), "0123abc".to_owned())]);
-    saas.world.say("bob", "done payments none was missing").await;
-    saas.see(|t| t.contains("Or type: /dr done smoke")).await;
-    saas.world.say("bob", "done smoke five of five").await;
-    saas.see(|t| t.contains("Recovered after") && t.contains("16 of 16 critical tables")).await;
+    saas.approve("step: Remove the test booking", &["bob"]).await;
+    saas.see(|t| t.contains("Or type: /dr done smoke-whatsapp")).await;
+    assert_eq!(loss.fingerprint("bookings").await, saas.fingerprint("bookings").await, "the test booking is gone");
+    saas.world.say("bob", "done smoke-whatsapp it answered").await;
+    let card = saas.see(|t| t.contains("Recovered after") && t.contains("16 of 16 critical tables")).await;
+    assert!(
+        card.contains("121 payments of Stripe looked at: 121 equal, 0 differ, 0 missing here (none open)"),
+        "{card}"
+    );
+    // Taken back, the variable is exactly what it was.
+    saas.world.say("alice", "undo point").await;
+    saas.approve("step: Point the repository variable SUPABASE_PROJECT back", &["bob", "carol"]).await;
+    saas.see(|t| t.contains(&format!("SUPABASE_PROJECT is {REF}"))).await;
+    assert_eq!(saas.vendors.with(|b| b.github.variables["SUPABASE_PROJECT"].clone()), REF);
     saas.finish();
 }
 

@@ -13,7 +13,7 @@ use drbot::practice::slack::plain_text;
 use sqlx::Connection;
 
 use crate::moto::Moto;
-use crate::scenario_s9::{COUNTED, Loss, NEW, PASSPHRASE, RECOVERY, staged};
+use crate::scenario_s9::{COUNTED, Loss, NEW, PASSPHRASE, RECOVERY, stage, staged};
 use crate::world::{CHANNEL, approval_id};
 
 type Edit = fn(&str) -> String;
@@ -81,7 +81,7 @@ fn by_hand(loss: &Loss, dump: &Path, canary: &Path) -> bool {
 /// Each disguise works on psql by hand, and in the runbook step `scan` refuses it and nothing was run or loaded.
 #[tokio::test]
 async fn a_dump_with_commands_for_psql_is_refused() {
-    let loss = staged(None).await;
+    let loss = stage().await;
     loss.saas.sql("CREATE DATABASE by_hand").await;
     let (canary, plain) = (loss.store.0.join("canary"), loss.store.0.join("disguised"));
     let before = loss.catalog().await;
@@ -108,7 +108,7 @@ async fn a_dump_with_commands_for_psql_is_refused() {
 /// psql joins what a NUL cuts: such a dump is not what the scan reads, so it is refused as well.
 #[tokio::test]
 async fn a_dump_with_a_nul_is_refused() {
-    let loss = staged(None).await;
+    let loss = stage().await;
     loss.saas.sql("CREATE DATABASE by_hand").await;
     let (canary, plain) = (loss.store.0.join("canary"), loss.store.0.join("disguised"));
     let before = loss.catalog().await;
@@ -164,7 +164,7 @@ impl Watch {
 #[tokio::test]
 async fn the_store_is_asked_with_a_key_that_nobody_sees_and_loaded_by_nobody_special() {
     let moto = Moto::start().await;
-    let loss = staged(Some(&moto)).await;
+    let loss = staged("total-data-loss", Some(&moto), |_, _| {}).await;
     let saas = &loss.saas;
     saas.vendors.with(|b| b.supabase.projects.insert(NEW.into(), "ACTIVE_HEALTHY".into()));
     loss.back_up_edited(2, PASSPHRASE, |plain| plain, |_| {}).await;

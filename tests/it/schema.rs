@@ -179,7 +179,7 @@ services: [{ name: Mail, tier: 2, probes: [down/seen], gap: none looks, covers: 
 escalation: [{ level: 1, title: Alone, after: 15m, role: us, covers: [escalation/2] }]
 contacts: [{ role: us, reach: here }]
 checklist: [{ task: Think, owner: us, due: 1d, covers: [checklist/2] }]
-schedules: [{ what: Sweep, every: 1d, probe: down, owner: us, covers: [S1.prevent/2] }]
+schedules: [{ id: sweep, what: Sweep, every: 1d, probe: down, owner: us, covers: [S1.prevent/2] }]
 ";
 
 /// Keys that no shipped runbook uses.

@@ -126,6 +126,7 @@ async fn conforms(kind: Dialect) {
     let home = Home::new(kind).await;
     rows::opened(&home).await;
     rows::every_kind_is_read_back(&home).await;
+    rows::kept(&home).await;
     rows::conflicts_store_nothing(&home).await;
     rows::locks(&home).await;
     rows::twice_in_one_batch(&home).await;

@@ -5,6 +5,7 @@ pub mod app;
 pub mod functions;
 pub mod github;
 pub mod n8n;
+pub mod project;
 pub mod stripe;
 pub mod supabase;
 
@@ -23,6 +24,7 @@ use tokio::net::TcpListener;
 use app::App;
 use github::GitHub;
 use n8n::N8n;
+use project::Project;
 use stripe::Stripe;
 use supabase::Supabase;
 
@@ -53,6 +55,7 @@ pub struct Books {
     pub app: App,
     pub github: GitHub,
     pub n8n: N8n,
+    pub project: Project,
     pub stripe: Stripe,
     pub supabase: Supabase,
     /// The manifest of the off-site backup store.
@@ -61,10 +64,8 @@ pub struct Books {
     pub delay: Duration,
 }
 
-/// The vendors of one test, on one port: `/app`, `/data`, `/edge`, `/github`, `/management`, `/n8n`, `/status`,
-/// `/stripe`.
-/// The vendors of one test, on one port: `/data`, `/edge`, `/github`, `/management`, `/n8n`, `/status`,
-/// `/store`, `/stripe`.
+/// The vendors of one test, on one port: `/app`, `/data`, `/edge`, `/github`, `/management`, `/n8n`, `/project`,
+/// `/status`, `/store`, `/stripe`.
 #[derive(Clone)]
 pub struct Vendors {
     port: u16,
@@ -90,6 +91,11 @@ impl Vendors {
             "{name}: {{ base: \"http://127.0.0.1:{}/{part}/\", allow_private: true, headers: {{ {}: \"{}\" }} }}",
             self.port, header.0, header.1
         )
+    }
+
+    /// Where a part is, for programs that call it.
+    pub fn base(&self, part: &str) -> String {
+        format!("http://127.0.0.1:{}/{part}", self.port)
     }
 
     /// A call as somebody makes it by hand: no limit in time, and only the status is looked at.
@@ -138,6 +144,7 @@ async fn answer(State(vendors): State<Vendors>, request: Request) -> Response {
             Some("edge") => books.supabase.functions.call(&got, &mut books.delay),
             Some("github") => books.github.answer(&got, &mut books.supabase.functions),
             Some("n8n") => books.n8n.answer(&got),
+            Some("project") => books.project.answer(&got),
             Some("store") if got.line() == "GET /store/manifest.json" => Some((200, books.manifest.clone())),
             Some("stripe") => books.stripe.answer(&got),
             _ => books.supabase.answer(&got),

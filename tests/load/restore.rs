@@ -18,7 +18,7 @@ use drbot::persist::Store;
 use drbot::practice::scratch::PASSWORD;
 use drbot::practice::slack::plain_text;
 
-use crate::scenario_s9::{Loss, NEW, PASSPHRASE, recovery, staged};
+use crate::scenario_s9::{Loss, NEW, PASSPHRASE, recovery, stage};
 use crate::support::{commands, figures};
 use crate::world::{CHANNEL, approval_id};
 
@@ -50,7 +50,7 @@ async fn restore_speed() {
 }
 
 async fn measure(megabytes: usize) {
-    let loss = staged(None).await;
+    let loss = stage().await;
     loss.saas.sql(&BALLAST.replace("ROWS", &(megabytes * 1_000_000 / 300).to_string())).await;
     let mut bytes = 0;
     let count = |dump: String| {
@@ -197,8 +197,8 @@ fn expected(manifest: &Path) -> String {
 }
 
 async fn recipe(loss: &Loss, folder: &Path) -> String {
-    let text = fs::read_to_string(commands().join("total-data-loss.yaml")).expect("the runbook");
-    let runbook: Runbook = drbot::parse::yaml::read("total-data-loss.yaml", &text).expect("it loads");
+    let text = fs::read_to_string(commands().join("restore-backup.yaml")).expect("the runbook");
+    let runbook: Runbook = drbot::parse::yaml::read("restore-backup.yaml", &text).expect("it loads");
     let list: serde_json::Value =
         serde_json::from_slice(&fs::read(loss.store.0.join("manifest.json")).expect("a manifest")).expect("JSON");
     let said = |name: &str| list[0][name].as_str().unwrap_or_default().to_owned();

@@ -124,8 +124,12 @@ fn incident(number: u64, scene: &Scene<'_>) -> Part {
     Part::Text(vec![Run::Bold(format!("INC-{number}")), Run::Plain(state)])
 }
 
-fn buttons(alarm: &Alarm) -> Vec<Button> {
+pub(super) fn buttons(alarm: &Alarm) -> Vec<Button> {
     let Some(round) = alarm.round.as_ref().filter(|_| alarm.firing() > 0) else { return Vec::new() };
+    if alarm.reminds() {
+        let done = Button { id: round.ack.clone(), label: "Done".into(), style: Style::Primary };
+        return if alarm.acked.is_none() { vec![done] } else { Vec::new() };
+    }
     let mut buttons = Vec::new();
     if alarm.incident.is_none() && alarm.opening.is_none() {
         buttons.push(Button { id: round.open.clone(), label: "Open incident".into(), style: Style::Primary });

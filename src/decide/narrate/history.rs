@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::{Drawn, counted};
 use crate::decide::policy;
-use crate::model::approval::Approval;
+use crate::model::agreed::News;
+use crate::model::approval::{Approval, ApprovalId};
 use crate::model::event::{Declared, Entry, Event, StepEnd};
 use crate::model::message::{Message, Part, Run};
 use crate::model::person::{PersonId, Roster};
@@ -99,11 +100,40 @@ fn step_line(event: &Event, roster: &Roster) -> Option<String> {
             let names: Vec<String> = people.iter().map(name).collect();
             format!("{step}: told {}: {text}", names.join(", "))
         }
+        Event::FailureAsked { step, .. } => format!("{step}: a person must decide: retry, skip or abort"),
+        Event::DeadlineBegan { deadline } => {
+            format!("the clock runs: {} until {}", deadline.title, deadline.due.date_clock())
+        }
+        Event::DeadlineNear { text, people, .. } => {
+            let names: Vec<String> = people.iter().map(name).collect();
+            format!("reminded {}: {text}", names.join(", "))
+        }
+        Event::DeadlineMet { step, by, evidence } => format!("{step}: {} ended its clock: {evidence}", name(by)),
+        Event::AgreedUndo { approval, news } => agreed(approval, news, roster),
         Event::RunAborted { by, why } => format!("{} aborted the run: {why}", name(by)),
         Event::RunHandedOver { to } => format!("the run goes over to runbook {to}"),
         Event::UndoAsked { step, by } => format!("{} asked to take back {step}", name(by)),
         _ => return None,
     })
+}
+
+fn agreed(approval: &ApprovalId, news: &News, roster: &Roster) -> String {
+    let id = &approval.0;
+    let undo = |what: &str| format!("agreed undo of {id}: {what}");
+    match news {
+        News::Armed { step, until } => {
+            format!("{step}: taken back by itself as agreed in {id}, at the latest {}", until.date_clock())
+        }
+        News::Due { why } => undo(&format!("its time has come: {why}")),
+        News::Held { why } => undo(&format!("has to wait: {why}")),
+        News::Started { .. } => undo("started"),
+        News::Ended { end, rows } => ended(&format!("agreed undo of {id}"), end, *rows),
+        News::Proved { ok: true, figures } => undo(&format!("taken back and verified: {}", figures.join("; "))),
+        News::Proved { ok: false, figures } => {
+            undo(&format!("taken back, and the verification FAILED: {}", figures.join("; ")))
+        }
+        News::Stopped { by, reason } => undo(&format!("{} stopped it: {reason}", roster.name(by))),
+    }
 }
 
 fn declared(d: &Declared, roster: &Roster) -> String {
@@ -132,7 +162,9 @@ fn ended(step: &str, end: &StepEnd, rows: u64) -> String {
 pub fn chunk(entries: &[Entry], roster: &Roster) -> Option<Drawn> {
     let (mut text, mut runs, mut upto, mut more) = (String::new(), Vec::new(), 0, false);
     for (i, entry) in entries.iter().enumerate() {
-        if let Event::Notified { text: said, people, .. } = &entry.event {
+        if let Event::Notified { text: said, people, .. } | Event::DeadlineNear { text: said, people, .. } =
+            &entry.event
+        {
             more = !text.is_empty() || i + 1 < entries.len();
             if text.is_empty() {
                 return Some(notice((said, people), entry.seq, more, roster));
@@ -171,7 +203,7 @@ fn could(approval: &Approval, roster: &Roster) -> Vec<PersonId> {
 }
 
 /// These people with a space before each, those with an account so that their bell rings.
-fn people(ids: &[PersonId], roster: &Roster) -> Vec<Run> {
+pub(super) fn people(ids: &[PersonId], roster: &Roster) -> Vec<Run> {
     let person = |id: &PersonId| {
         let name = roster.name(id);
         match roster.by_id(id).and_then(|p| p.slack.first()) {
@@ -188,6 +220,7 @@ fn notice(what: (&str, &[PersonId]), upto: u64, more: bool, roster: &Roster) -> 
     let mut runs = vec![Run::Plain("🔔".into())];
     runs.extend(people(who, roster));
     runs.push(Run::Plain(format!(": {text}")));
-    let notify = format!("🔔 {}: {text}", names.join(", "));
+    let to = if names.is_empty() { String::new() } else { format!(" {}", names.join(", ")) };
+    let notify = format!("🔔{to}: {text}");
     Drawn { message: Message { notify, parts: vec![Part::Text(runs)] }, upto, more, loud: true }
 }

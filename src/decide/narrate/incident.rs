@@ -3,9 +3,11 @@
 
 use super::{against, counted};
 use crate::decide::policy;
+use crate::model::agreed::{AgreedUndo, Pending, Stand};
 use crate::model::approval::{Approval, Standing};
 use crate::model::ask::Deed;
 use crate::model::case::Case;
+use crate::model::deadline::hours;
 use crate::model::expect::Rows;
 use crate::model::flow::Way;
 use crate::model::id::ButtonId;
@@ -39,7 +41,9 @@ fn draw(case: &Case, roster: &Roster, now: Millis, buttons: bool) -> Message {
         parts.extend(asking(run, roster, (now, buttons)));
         parts.extend(person(incident, run, buttons));
         parts.extend(choice(run, buttons));
+        parts.extend(failed(run, buttons));
     }
+    parts.extend(agreed(incident));
     parts.push(Part::Text([vec![Text::Bold("Next: ".into())], runs(&state)].concat()));
     Message { notify: format!("{title}. {state}"), parts }
 }
@@ -70,6 +74,14 @@ fn clock(incident: &Incident, roster: &Roster, now: Millis) -> Vec<(String, Stri
         let (shown, more) = (titles.iter().take(5).copied().collect::<Vec<_>>(), titles.len().saturating_sub(5));
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         facts.push(("Alert".to_owned(), format!("{}{more}", shown.join(", "))));
+    }
+    for d in &incident.deadlines {
+        let state = match &d.met {
+            Some((by, at)) if *at <= d.due => format!("done by {} at {}", roster.name(by), at.date_clock()),
+            Some((by, at)) => format!("done by {} at {}, TOO LATE", roster.name(by), at.date_clock()),
+            None => d.left(now),
+        };
+        facts.push((format!("{} ({})", d.title, hours(d.within)), state));
     }
     if let Some(at) = incident.recovered {
         // The first failing check, which `began` is here, is also when it was detected.
@@ -157,6 +169,68 @@ fn choice(run: &Run, buttons: bool) -> Vec<Part> {
     parts
 }
 
+/// The failed step that people are asked about: a button for each way on.
+fn failed(run: &Run, buttons: bool) -> Vec<Part> {
+    let Some((step, ways)) = run.asked() else { return Vec::new() };
+    let id = &step.id;
+    let title = crate::model::statement::fill(&step.title, &run.values);
+    let mut parts = vec![
+        Part::Rule,
+        Part::Text(vec![
+            Text::Bold(format!("This did not go through: {title}\n")),
+            Text::Plain("Try it again, go on without it, or end the run?".to_owned()),
+        ]),
+    ];
+    if buttons {
+        let button = |id: &ButtonId, label: &str, style| Button { id: id.clone(), label: label.into(), style };
+        parts.push(Part::Buttons(vec![
+            button(&ways.retry, "Retry", Style::Primary),
+            button(&ways.skip, "Skip", Style::Plain),
+            button(&ways.abort, "Abort", Style::Danger),
+        ]));
+    }
+    parts.push(Part::Small(format!("Or type: /dr retry {id}   /dr skip {id} REASON   /dr abort REASON")));
+    parts
+}
+
+/// What is agreed to besides the step itself.
+fn agreed_to(undo: &AgreedUndo) -> Vec<Text> {
+    let (when, every, latest) = (&undo.when, undo.every.human(), hours(undo.latest));
+    let text = format!(
+        "\nwhen {when} (looked at every {every}), at the latest {latest} after the step, without asking again. Exactly this runs then:"
+    );
+    vec![Text::Bold(format!("Agreed with it, taken back by itself: {}", undo.title)), Text::Plain(text)]
+}
+
+/// The undos that were agreed to with their steps, each with what becomes of it and how it is stopped.
+fn agreed(incident: &Incident) -> Option<Part> {
+    let line = |p: &Pending| {
+        let (step, id, at) = (&p.step, &p.approval.id.0, p.at.date_clock());
+        let when = p.undo().map(|u| u.when.as_str()).unwrap_or_default();
+        match p.stand {
+            Stand::Watching => format!(
+                "⏳ {step} is taken back by itself when {when}, at the latest {}. To stop that: /dr deny {id} REASON\n",
+                p.until.date_clock()
+            ),
+            Stand::Due => format!("⏳ {step} is about to be taken back: {}\n", p.remark),
+            Stand::Started | Stand::Proving => format!("⏳ {step} is being taken back\n"),
+            Stand::Unknown => {
+                format!("❓ nobody heard whether {step} was taken back; the target is asked: {}\n", p.remark)
+            }
+            Stand::Done => format!("↩ {step} was taken back by itself at {at}: {}\n", p.remark),
+            Stand::Failed => {
+                format!("❌ {step} was NOT taken back: {}. Look at the target; /dr undo {step}\n", p.remark)
+            }
+            Stand::Stopped => format!("⏩ {step} is not taken back by itself: {}\n", p.remark),
+        }
+    };
+    let lines: Vec<Text> = incident.agreed.iter().rev().take(LISTED).map(|p| Text::Plain(line(p))).collect();
+    (!lines.is_empty()).then_some(Part::Text(lines))
+}
+
+/// Most agreed undos that one card lists, the newest first.
+const LISTED: usize = 5;
+
 /// The approval block: exactly what runs, on what, touching which rows, how it is undone, who may agree,
 /// until when, and how to decide by text.
 fn asking(run: &Run, roster: &Roster, shown: (Millis, bool)) -> Vec<Part> {
@@ -173,6 +247,10 @@ fn asking(run: &Run, roster: &Roster, shown: (Millis, bool)) -> Vec<Part> {
         Part::Text(vec![Text::Bold(format!("It touches {}:", counted(action.preview.count(), "row")))]),
         Part::Code(table(&action.preview)),
     ];
+    if let Some(undo) = &action.agreed {
+        parts.push(Part::Text(agreed_to(undo)));
+        parts.push(Part::Code(deed_text(&undo.deed)));
+    }
     if a.standing == Standing::Open && now <= action.decide_by {
         if buttons {
             parts.push(Part::Buttons(vec![
@@ -249,6 +327,9 @@ pub fn next_text(case: &Case, roster: &Roster) -> String {
     };
     match (state.phase, &run.state) {
         (Phase::Unknown, _) => unknown_text(step, state, roster),
+        (_, RunState::Paused(why)) if run.asked().is_some() => {
+            format!("Paused: {why}. Somebody must decide: retry, skip or abort.")
+        }
         (_, RunState::Paused(why)) => format!("Paused: {why}. /dr next tries again."),
         (Phase::Waiting, _) => state.approval.as_ref().map_or_else(String::new, |a| {
             format!("`{}` waits for approval: {}.", step.id, policy::of(a, roster).text(roster))

@@ -6,6 +6,7 @@ pub mod checklist;
 pub mod history;
 pub mod incident;
 pub mod plan;
+pub mod reminder;
 pub mod runbooks;
 pub mod status;
 
@@ -66,6 +67,10 @@ pub fn card(scene: &Scene<'_>, kind: CardKind, entries: &[Entry]) -> Option<Draw
         (Body::Check(status), CardKind::Main) => whole(status::card(status, scene)),
         (Body::Plan(plan), CardKind::Main) => whole(plan::card(plan, scene)),
         (Body::Plan(plan), CardKind::History) => plan::detail(plan, entries),
+        (Body::Alarm(alarm), CardKind::Main) if alarm.reminds() => whole(reminder::card(alarm, scene)),
+        (Body::Alarm(alarm), CardKind::History) if alarm.reminds() => {
+            entries.last().map(|e| reminder::again(alarm, scene, e.seq))
+        }
         (Body::Alarm(alarm), CardKind::Main) => whole(alert::card(alarm, scene)),
         (Body::Alarm(alarm), CardKind::History) => alert::again(alarm, entries),
         _ => None,

@@ -1,21 +1,38 @@
 //! The plan's card and its thread. Takes a plan; gives one message with a line for each step, and one
 //! with the exact statement for each step that has one.
 
+use std::collections::BTreeMap;
+
 use super::{Drawn, Scene, counted, incident};
 use crate::decide::{policy, render};
 use crate::model::event::{Entry, Event};
 use crate::model::message::{Message, Part, Run};
 use crate::model::outcome::Verdict;
+use crate::model::param::KEPT_AT;
 use crate::model::plan::{Look, Plan};
-use crate::model::runbook::{Step, Task, Undo, Work};
+use crate::model::runbook::{Step, Task, Work};
 use crate::model::statement::fill;
+
+/// `16 rows of 2026-11-22T22:00:00Z`: what drbot kept is shown by its size and age.
+fn kept_text(json: &str) -> String {
+    let rows: Vec<BTreeMap<String, Option<String>>> = serde_json::from_str(json).unwrap_or_default();
+    match rows.first().and_then(|r| r.get(KEPT_AT).cloned().flatten()) {
+        Some(at) => format!("{} of {at}", counted(rows.len() as u64, "row")),
+        None => "nothing was kept yet".to_owned(),
+    }
+}
 
 /// Draws the card: every step with what it would touch, who would have to agree and how it is undone.
 #[must_use]
 pub fn card(plan: &Plan, scene: &Scene<'_>) -> Message {
     let book = &plan.loaded.runbook;
     let title = format!("📋 Plan: {}", book.title);
-    let values: Vec<String> = plan.values.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let kept = |name: &String| plan.loaded.runbook.params.get(name).is_some_and(|p| p.keep.is_some());
+    let values: Vec<String> = plan
+        .values
+        .iter()
+        .map(|(k, v)| if kept(k) { format!("{k}={}", kept_text(v)) } else { format!("{k}={v}") })
+        .collect();
     let values = if values.is_empty() { "none".to_owned() } else { values.join(", ") };
     let facts = vec![
         ("Asked by".to_owned(), format!("{} at {}", scene.roster.name(&plan.by), plan.asked.clock())),
@@ -126,7 +143,7 @@ fn met(step: &Step, found: Option<&Look>) -> String {
 
 /// Who would have to agree and how the step would be taken back.
 fn agreed(plan: &Plan, scene: &Scene<'_>, task: &Task) -> String {
-    let undo = task.undo.as_ref().map_or_else(|| "none".to_owned(), Undo::text);
+    let undo = task.undo.as_ref().map_or_else(|| "none".to_owned(), |u| fill(&u.text(), &plan.values));
     let who = match scene.world.rules.policy(plan.loaded.runbook.tier, task.risk) {
         Some(policy) => policy::explain(policy, &plan.by, &[], scene.roster).text(scene.roster),
         None => "no approval policy is configured".to_owned(),

@@ -4,6 +4,7 @@
 use super::{Scene, against};
 use crate::decide::verdict::{self, Light};
 use crate::model::case::{Detection, Status};
+use crate::model::deadline::{Clock, left};
 use crate::model::message::{Message, Part, Run};
 use crate::model::outcome::Verdict;
 use crate::model::runbook::{Detect, Scenario};
@@ -101,14 +102,20 @@ fn headline(red: &[String], amber: &[String], dark: &[String], checking: usize) 
 }
 
 fn incidents(scene: &Scene<'_>) -> Option<Part> {
-    let mut open: Vec<_> = scene.world.open.values().filter(|o| o.recovered.is_none()).collect();
+    let mut open: Vec<_> =
+        scene.world.open.values().filter(|o| o.recovered.is_none() || !o.clocks.is_empty()).collect();
     open.sort_by_key(|o| (o.tier, o.number));
     let hidden = open.len().saturating_sub(20);
     let mut runs = Vec::new();
     for o in open.iter().take(20) {
-        let elapsed = scene.now.since(o.began);
+        let state = match o.recovered {
+            Some(at) => format!("recovered at {}", at.date_clock()),
+            None => format!("down for {}", against(scene.now.since(o.began), o.rto, "RTO")),
+        };
         runs.push(Run::Bold(format!("INC-{}", o.number)));
-        runs.push(Run::Plain(format!(" tier {}  {}: down for {}\n", o.tier, o.title, against(elapsed, o.rto, "RTO"))));
+        runs.push(Run::Plain(format!(" tier {}  {}: {state}\n", o.tier, o.title)));
+        let clock = |c: &Clock| Run::Plain(format!("⏰ {}: {}\n", c.title, left(c.due, scene.now)));
+        runs.extend(o.clocks.iter().map(clock));
     }
     if hidden > 0 {
         runs.push(Run::Plain(format!("and {hidden} more open incidents\n")));

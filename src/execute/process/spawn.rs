@@ -16,14 +16,8 @@ pub(super) type Output = Receiver;
 
 /// Where programs look for other programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// In the environment of every process of an execution.
+/// In the environment of every process of an execution: its name, and what tells this pipeline from others.
 pub(super) const MARK: &str = "DRBOT_EXECUTION";
-
-/// The mark's value. Another drbot on this machine counts its incidents from one too, and must not end what is
-/// ours: so it names this process as well.
-pub(super) fn marked(execution: &str) -> String {
-    format!("{execution}@{}", std::process::id())
-}
 
 /// A running pipeline. Fields drop in order: the tree is ended before the programs are let go.
 pub(super) struct Started {
@@ -85,12 +79,14 @@ pub(super) fn start(execution: &str, pipeline: &Pipeline) -> Result<Started, Una
     let none = |e: std::io::Error| Unable::Nothing(format!("no pipe could be made: {e}"));
     let (reader, writer) = pipe().map_err(none)?;
     let output = Receiver::from_owned_fd(reader.into()).map_err(none)?;
-    let mut tree = Tree::new(Mark::of(execution));
+    let mark = Mark::of(execution);
+    let name = mark.name.clone();
+    let mut tree = Tree::new(mark);
     let mut children: Vec<Child> = Vec::new();
     let mut into = Stdio::from(writer.try_clone().map_err(none)?);
     let mut stdin = None;
     for (i, program) in pipeline.programs.iter().enumerate().rev() {
-        let mut command = command(program, execution, pipeline);
+        let mut command = command(program, &name, pipeline);
         let made = source(i, pipeline).and_then(|(from, next)| Ok((from, next, writer.try_clone()?)));
         let child = made.and_then(|(from, next, errors)| {
             command.stdin(from).stdout(std::mem::replace(&mut into, next)).stderr(errors);
@@ -118,11 +114,11 @@ fn source(i: usize, pipeline: &Pipeline) -> std::io::Result<(Stdio, Stdio)> {
     Ok((if pipeline.stdin.is_some() { Stdio::piped() } else { Stdio::null() }, Stdio::null()))
 }
 
-fn command(program: &Program, execution: &str, pipeline: &Pipeline) -> Command {
+fn command(program: &Program, mark: &str, pipeline: &Pipeline) -> Command {
     let mut command = Command::new(&program.path);
     command.args(&program.args).env_clear().current_dir("/");
     command.envs(pipeline.env.iter().map(|(name, value)| (name, value)));
-    command.env("PATH", PATH).env("LANG", "C.UTF-8").env(MARK, marked(execution));
+    command.env("PATH", PATH).env("LANG", "C.UTF-8").env(MARK, mark);
     command
 }
 

@@ -11,7 +11,7 @@ use rustix::process::{
     pidfd_send_signal, prlimit, waitpid,
 };
 
-use super::spawn::{MARK, marked};
+use super::spawn::MARK;
 
 /// Looks until nobody is found; with the pause, about five seconds.
 const LOOKS: u32 = 1_000;
@@ -22,17 +22,19 @@ const CLEAN: u32 = 2;
 /// What marks the processes of one execution. Children inherit both; a limit that nothing here uses
 /// (on message queues) stays even with a program that empties its environment.
 pub(super) struct Mark {
-    entry: Vec<u8>,
+    /// What stands in their environment.
+    pub name: String,
     limit: u64,
 }
 
 impl Mark {
-    /// A mark that no other pipeline of this process has at the same time.
+    /// A mark that no other pipeline on this machine has at the same time. The execution's name alone is not
+    /// that: two installations both have an `inc-1.r1`, and a check is asked by several at once.
     pub fn of(execution: &str) -> Mark {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let most = getrlimit(Resource::Msgqueue).maximum.unwrap_or(1 << 20).max(2);
-        let limit = NEXT.fetch_add(1, Ordering::Relaxed) % (most - 1) + 1;
-        Mark { entry: format!("{MARK}={}", marked(execution)).into_bytes(), limit }
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        Mark { name: format!("{execution}~{}.{n}", me()), limit: n % (most - 1) + 1 }
     }
 }
 
@@ -112,7 +114,7 @@ impl Tree {
 
     /// Does something that reads the table, away from the threads that serve others.
     async fn aside(&mut self, work: fn(&mut Tree) -> Result<(), String>) -> Result<(), String> {
-        let mut tree = std::mem::replace(self, Tree::new(Mark { entry: Vec::new(), limit: 0 }));
+        let mut tree = std::mem::replace(self, Tree::new(Mark { name: String::new(), limit: 0 }));
         let (tree, result) = tokio::task::spawn_blocking(move || {
             let result = work(&mut tree);
             (tree, result)
@@ -194,7 +196,8 @@ impl Tree {
 
     fn named(&self, pid: i32) -> bool {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|b| *b == 0).any(|entry| entry == self.mark.entry)
+        let wanted = format!("{MARK}={}", self.mark.name);
+        environment.split(|b| *b == 0).any(|entry| entry == wanted.as_bytes())
     }
 
     /// Its limit is ours: only those that came to us are asked, as others may have such a limit too.

@@ -8,7 +8,7 @@ use super::connect::{Door, Fault, Purpose};
 use super::observe::{self, Ask, Ready};
 use super::stop::{Reply, Running};
 use super::{JOB_CAP, PAUSE, Sql, fence, said};
-use crate::model::effect::Job;
+use crate::model::effect::{Guard, Job};
 use crate::model::expect::Rows;
 use crate::model::outcome::Ended;
 
@@ -85,7 +85,7 @@ fn guard_ask(job: &Job) -> Result<Option<Ask<'_>>, Fault> {
 
 fn judge_guard(job: &Job, rows: &Rows) -> Option<Ended> {
     let why = job.guard.as_ref().and_then(|g| g.broken_by(rows))?;
-    Some(not_started(format!("refused: {why}")))
+    Some(not_started(format!("{}{why}", Guard::REFUSED)))
 }
 
 /// One statement by itself. It starts at most once, and an end that is not plainly a success is

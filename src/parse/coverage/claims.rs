@@ -63,7 +63,7 @@ impl Book<'_> {
         for s in &shared.schedules {
             let who = s.owner.as_ref().map_or(String::new(), |o| format!(", {o}"));
             let by = s.probe.as_ref().map_or("schedules".to_owned(), |p| format!("schedules: {p}"));
-            self.claim(&s.covers, &["schedules:"], &How::Scheduled(format!("every {}{who}", s.every.exact())), &by);
+            self.claim(&s.covers, &["schedules:"], &How::Scheduled(format!("{}{who}", s.rhythm())), &by);
         }
     }
 

@@ -12,7 +12,7 @@ A line is its section and its number among the lines there that are not blank: `
 - **gated**: a system does it once people agreed to exactly that
 - **chosen**: a person chooses the way, with the figures in front of them
 - **manual**: a person does it and gives evidence, for the reason named
-- **schedule**: done by that time by that role; drbot does it itself only where a detection is named
+- **schedule**: done by that time by that role, which drbot reminds of what `_shared.yaml` schedules; drbot does it itself where a detection is named
 - **kept**: a text or figure for people
 - **replaced**: not followed to the letter, for the reason given
 ";

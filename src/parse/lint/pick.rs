@@ -1,11 +1,12 @@
-//! What is wrong with the lists that parameters are chosen from. Takes a runbook; gives the parameter and
-//! the fault.
+//! What is wrong with the lists that parameters are chosen from, and with what is kept for them. Takes a
+//! runbook; gives the parameter and the fault.
 
 use std::collections::BTreeSet;
 
 use crate::model::ask::Ask;
 use crate::model::param::{Param, ParamType, Pick};
 use crate::model::runbook::Runbook;
+use crate::model::time::Span;
 
 /// Every fault, with the parameter it belongs to.
 pub(super) fn faults(runbook: &Runbook) -> Vec<(&String, String)> {
@@ -15,6 +16,27 @@ pub(super) fn faults(runbook: &Runbook) -> Vec<(&String, String)> {
         Some((name, format!("the `pick` of parameter `{name}` {what}")))
     })
     .collect()
+}
+
+/// Every fault of what is kept, with the parameter it belongs to.
+pub(super) fn kept(runbook: &Runbook) -> Vec<(&String, String)> {
+    let fault = |param: &Param| {
+        let Some(keep) = &param.keep else {
+            return (param.kind == ParamType::Rows).then_some("is of type `rows` and needs `keep`, which brings them");
+        };
+        if param.kind != ParamType::Rows {
+            Some("has `keep`, which brings rows: its `type` is `rows`")
+        } else if param.pick.is_some() || param.default.is_some() || param.ask.is_some() {
+            Some("is brought by `keep`: nobody picks, gives or is asked for it")
+        } else if keep.every < Span::seconds(1) {
+            Some("would be asked all the time: `every` is at least 1s")
+        } else {
+            (!Ask::Sql(&keep.sql).placeholders().is_empty())
+                .then_some("is asked by itself, so its statement takes no parameters")
+        }
+    };
+    let all = runbook.params.iter().filter_map(|(name, p)| Some((name, fault(p)?)));
+    all.map(|(name, what)| (name, format!("parameter `{name}` {what}"))).collect()
 }
 
 /// The parameters that lists are asked with.

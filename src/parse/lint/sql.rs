@@ -85,10 +85,15 @@ fn statements(runbook: &Runbook) -> Vec<Asked<'_>> {
     let steps = || runbook.steps.iter();
     let looks = steps().flat_map(|s| super::looks(&s.work));
     let tasks: Vec<_> = steps().flat_map(|s| super::tasks(&s.work).into_iter().map(move |t| (&s.id, t))).collect();
-    let proofs = tasks.iter().flat_map(|(_, t)| t.verify.iter().chain(&t.probe));
+    let proofs = tasks.iter().flat_map(|(_, t)| super::proofs(t));
     for check in runbook.detect.checks.iter().chain(&runbook.verify).chain(looks).chain(proofs) {
         all.extend(check.sql.as_deref().map(|sql| Asked { id: &check.id, sql, writes: false, all: false }));
         all.extend(further(&check.id, &check.also));
+    }
+    for (id, param) in &runbook.params {
+        let lists = param.pick.as_ref().and_then(|p| p.sql.as_deref());
+        let kept = param.keep.as_ref().map(|k| k.sql.as_str());
+        all.extend(lists.into_iter().chain(kept).map(|sql| Asked { id, sql, writes: false, all: false }));
     }
     for (id, task) in &tasks {
         let seen = task.preview.as_ref().and_then(|p| p.sql.as_deref());

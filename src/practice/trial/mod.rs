@@ -1,9 +1,10 @@
 //! Recorded cases, played offline. Takes a runbook's catalog and a case; gives nothing if all came as recorded,
 //! else the first difference. Only `decide` moves it, so it takes milliseconds.
 
+mod back;
 mod judge;
 pub mod record;
-mod stage;
+pub mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,18 +34,12 @@ const CARD: usize = 24;
 /// The first difference, or what is not recorded.
 pub fn play(catalog: &Catalog, runbook: &str, case: &Recorded) -> Result<(), String> {
     let mut stage = Stage::new(catalog);
+    stage.kept_before(runbook, &case.kept)?;
     for (at, round) in case.detect.iter().enumerate() {
         detect(&mut stage, catalog, runbook, round).map_err(|why| format!("detection {}: {why}", at + 1))?;
     }
     let Some(run) = &case.run else { return Ok(()) };
-    let [asks, ..] = PEOPLE;
-    stage.say(asks, Command::Declare { title: runbook.to_owned() })?;
-    let said = stage.say(asks, Command::Run { runbook: runbook.to_owned(), given: case.given.clone() })?;
-    let id = CaseId::incident(1);
-    if current(&stage, &id).is_none() {
-        return Err(format!("the run does not start: {said}"));
-    }
-    let mut player = Player { stage, id, run, turns: BTreeMap::new(), moved: BTreeSet::new() };
+    let mut player = Player::begin(stage, runbook, (run, &case.given))?;
     player.through()?;
     let steps = catalog.runbooks.values().flat_map(|l| &l.runbook.steps);
     let known: BTreeSet<&String> = steps.map(|s| &s.id).collect();
@@ -91,9 +86,11 @@ fn current<'a>(stage: &'a Stage<'_>, id: &CaseId) -> Option<&'a Run> {
     stage.cases.get(id)?.incident()?.run.as_ref()
 }
 
-/// A run that is played.
-struct Player<'a> {
-    stage: Stage<'a>,
+/// A run that is played. A copy goes its own way from where it stands.
+#[derive(Clone)]
+pub struct Player<'a> {
+    /// What is known and waited for.
+    pub stage: Stage<'a>,
     id: CaseId,
     run: &'a record::Run,
     /// How often each step's questions were asked.
@@ -102,30 +99,72 @@ struct Player<'a> {
     moved: BTreeSet<(String, &'static str)>,
 }
 
-impl Player<'_> {
+impl<'a> Player<'a> {
+    /// Opens an incident on this stage and starts the runbook with what is recorded and given.
+    ///
+    /// # Errors
+    /// It does not start, and why.
+    pub fn begin(
+        mut stage: Stage<'a>,
+        runbook: &str,
+        recorded: (&'a record::Run, &BTreeMap<String, String>),
+    ) -> Result<Player<'a>, String> {
+        let ([asks, ..], (run, given)) = (PEOPLE, recorded);
+        stage.say(asks, Command::Declare { title: runbook.to_owned() })?;
+        let said = stage.say(asks, Command::Run { runbook: runbook.to_owned(), given: given.clone() })?;
+        let id = CaseId::incident(1);
+        if current(&stage, &id).is_none() {
+            return Err(format!("the run does not start: {said}"));
+        }
+        Ok(Player { stage, id, run, turns: BTreeMap::new(), moved: BTreeSet::new() })
+    }
+
+    /// The run as it stands.
+    #[must_use]
+    pub fn run(&self) -> Option<&Run> {
+        current(&self.stage, &self.id)
+    }
+
     /// Goes on until nothing is left to answer or to do.
     fn through(&mut self) -> Result<(), String> {
         for _ in 0..MOVES {
-            if !self.answer()? && !self.people()? {
+            if !self.go()? {
                 return Ok(());
             }
         }
         Err(format!("it goes in circles: more than {MOVES} moves"))
     }
 
-    /// Gives the next effect its outcome; false if none waits.
-    fn answer(&mut self) -> Result<bool, String> {
+    /// One move: the next effect gets its outcome, or else a person does what is waited for; false if there is
+    /// neither.
+    ///
+    /// # Errors
+    /// What is not recorded, or does not fit.
+    pub fn go(&mut self) -> Result<bool, String> {
+        Ok(self.answer()? || self.people()?)
+    }
+
+    /// The effect that gets its outcome next.
+    #[must_use]
+    pub fn next(&self) -> Option<&Waiting> {
         let over = current(&self.stage, &self.id).is_none_or(Run::over);
         let work = |w: &&Waiting| match &w.act {
+            _ if back::owns(w) => w.case == self.id && back::met(self.run, w).is_some_and(|b| back::plays(b, w)),
             Act::Check(_) | Act::Preview(..) | Act::Start(_) | Act::Probe(_) => w.case == self.id,
             Act::Timer => w.key.0.starts_with("wait/") && !over,
             _ => false,
         };
-        let Some(next) = self.stage.waiting.iter().filter(work).min_by_key(|w| w.due).cloned() else {
-            return Ok(false);
-        };
+        self.stage.waiting.iter().filter(work).min_by_key(|w| w.due)
+    }
+
+    /// Gives the next effect its outcome; false if none waits.
+    fn answer(&mut self) -> Result<bool, String> {
+        let Some(next) = self.next().cloned() else { return Ok(false) };
         self.stage.waiting.retain(|w| w.key != next.key);
         self.stage.now = self.stage.now.max(next.due);
+        if back::owns(&next) {
+            return self.take_back(&next).map(|()| true);
+        }
         let parts: Vec<&str> = next.key.0.split('/').collect();
         let step = parts.get(3).copied().unwrap_or_default();
         let outcome = match &next.act {
@@ -152,6 +191,19 @@ impl Player<'_> {
             _ => return Ok(false),
         };
         self.stage.came(&next, outcome?).map(|()| true)
+    }
+
+    /// An agreed undo goes on by one effect.
+    fn take_back(&mut self, next: &Waiting) -> Result<(), String> {
+        let turn = self.turns.entry(format!("back/{}", next.key.0.split('/').nth(3).unwrap_or_default())).or_default();
+        let met = back::met(self.run, next).ok_or("no `back` is recorded")?;
+        match back::outcome(met, next, turn)? {
+            back::Next::Came(outcome) => self.stage.came(next, outcome),
+            back::Next::Say(input) => match self.stage.step(&input)? {
+                Some(Reply::Go) => self.stage.came(next, back::ended(met, next)),
+                _ => Ok(()),
+            },
+        }
     }
 
     fn met(&self, step: &str) -> Option<&Met> {

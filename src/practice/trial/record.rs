@@ -27,6 +27,10 @@ pub struct Recorded {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Scalar>")]
     pub given: BTreeMap<String, String>,
+    /// What was kept for parameters before the incident began: parameter to rows.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Vec<BTreeMap<String, Option<Scalar>>>>")]
+    pub kept: BTreeMap<String, KeptRows>,
     /// Detections one after the other.
     #[serde(default)]
     pub detect: Vec<Round>,
@@ -34,6 +38,9 @@ pub struct Recorded {
     #[serde(default)]
     pub run: Option<Run>,
 }
+
+/// Rows that were kept: column to text.
+pub type KeptRows = Vec<BTreeMap<String, Option<String>>>;
 
 /// One detection: what each check was told, and the light it leads to.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -90,8 +97,22 @@ pub struct Met {
     pub done: Option<String>,
     /// The current step is left out, with this reason.
     pub skip: Option<String>,
+    /// What an undo that was agreed to with the step meets; without it, it is left waiting.
+    pub back: Option<Back>,
     /// Texts that the card holds while people are asked.
     pub card: Vec<String>,
+}
+
+/// What an agreed undo met.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Back {
+    /// Its condition; one entry a time, the last one holds on. Without any, the latest time comes.
+    pub checks: Vec<Answers>,
+    /// What came back from the work itself.
+    pub answer: Answer,
+    /// Its own proof.
+    pub proof: Answers,
 }
 
 /// What a target said, or why it said nothing.

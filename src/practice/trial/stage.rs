@@ -20,35 +20,44 @@ use crate::model::runbook::Risk;
 use crate::model::time::{Millis, Span};
 use crate::model::world::{Decision, Guard, Held, Open, Rules, World};
 
+use super::record::KeptRows;
+
 /// When every recorded case begins, 2026-09-21T14:13:20Z: ages are counted from here.
 pub(super) const BEGINS: Millis = Millis(1_790_000_000_000);
 
 /// Who speaks: the first asks, the others agree.
-pub(super) const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
+pub const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 
 /// An effect that waits for its outcome.
-#[derive(Debug, Clone)]
-pub(super) struct Waiting {
-    pub(super) case: CaseId,
-    pub(super) key: EffectKey,
-    pub(super) due: Millis,
-    pub(super) act: Act,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    pub case: CaseId,
+    pub key: EffectKey,
+    pub due: Millis,
+    pub act: Act,
 }
 
-/// Cases and what they wait for.
-pub(super) struct Stage<'a> {
-    pub(super) now: Millis,
+/// Cases and what they wait for. A copy goes its own way.
+#[derive(Clone)]
+pub struct Stage<'a> {
+    /// The time at which the next input is decided.
+    pub now: Millis,
     catalog: &'a Catalog,
-    roster: Roster,
+    /// Who may speak.
+    pub roster: Roster,
     world: World,
-    pub(super) cases: BTreeMap<CaseId, Case>,
+    /// Every case as its events left it.
+    pub cases: BTreeMap<CaseId, Case>,
     handles: BTreeMap<String, CaseId>,
-    pub(super) waiting: Vec<Waiting>,
+    /// What nobody answered yet.
+    pub waiting: Vec<Waiting>,
     count: u64,
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(catalog: &'a Catalog) -> Stage<'a> {
+    /// Three people of one role, and nothing known.
+    #[must_use]
+    pub fn new(catalog: &'a Catalog) -> Stage<'a> {
         let person = |id: &str| Person {
             id: PersonId(id.into()),
             name: id[..1].to_uppercase() + &id[1..],
@@ -68,6 +77,7 @@ impl<'a> Stage<'a> {
             start_within: Span::minutes(5),
             alert_channel: "C1".into(),
             incident_channel: None,
+            tells_own: false,
         };
         Stage {
             now: BEGINS,
@@ -81,8 +91,20 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// What was kept for a runbook's parameters before anything happened.
+    pub(super) fn kept_before(&mut self, runbook: &str, kept: &BTreeMap<String, KeptRows>) -> Result<(), String> {
+        for (param, rows) in kept {
+            let rows = serde_json::to_string(rows).map_err(|e| e.to_string())?;
+            self.world.kept.entry(runbook.to_owned()).or_default().insert(param.clone(), rows);
+        }
+        Ok(())
+    }
+
     /// A person says something in the channel; gives the answer's text.
-    pub(super) fn say(&mut self, who: &str, command: Command) -> Result<String, String> {
+    ///
+    /// # Errors
+    /// An event of the decision does not fit its case.
+    pub fn say(&mut self, who: &str, command: Command) -> Result<String, String> {
         let by = Speaker { team: "T1".into(), user: who.into() };
         let place = Place { channel: "C1".into(), ..Place::default() };
         let reply = self.step(&Input::Said { by, place, said: Ok(Asked { incident: None, command }) })?;
@@ -93,13 +115,19 @@ impl<'a> Stage<'a> {
     }
 
     /// An effect's outcome.
-    pub(super) fn came(&mut self, of: &Waiting, outcome: Outcome) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// An event of the decision does not fit its case.
+    pub fn came(&mut self, of: &Waiting, outcome: Outcome) -> Result<(), String> {
         let (case, effect) = (of.case.clone(), of.key.clone());
         self.step(&Input::Came { case, effect, generation: 1, outcome }).map(|_| ())
     }
 
     /// One input, decided and kept.
-    pub(super) fn step(&mut self, input: &Input) -> Result<Option<Reply>, String> {
+    ///
+    /// # Errors
+    /// An event of the decision does not fit its case.
+    pub fn step(&mut self, input: &Input) -> Result<Option<Reply>, String> {
         self.count += 1;
         let mut seed = [7; 32];
         seed[..8].copy_from_slice(&self.count.to_be_bytes());
@@ -164,13 +192,15 @@ impl<'a> Stage<'a> {
             recovered: incident.recovered,
             card: None,
             origins: Vec::new(),
+            clocks: incident.clocks(),
         };
         self.world.last_number = self.world.last_number.max(open.number);
         self.world.open.insert(id.clone(), open);
     }
 
     /// The main card of a case, as text.
-    pub(super) fn card(&self, id: &CaseId) -> String {
+    #[must_use]
+    pub fn card(&self, id: &CaseId) -> String {
         let Some(case) = self.cases.get(id) else { return String::new() };
         let scene = Scene { case, world: &self.world, catalog: self.catalog, roster: &self.roster, now: self.now };
         narrate::card(&scene, CardKind::Main, &[]).map_or_else(String::new, |drawn| plain(&drawn.message))

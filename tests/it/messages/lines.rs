@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use drbot::model::agreed::News;
 use drbot::model::alert::{Alert, Origin, Round};
 use drbot::model::approval::{Action, Approval, ApprovalId, Policy, Standing, TargetIdentity};
 use drbot::model::ask::Deed;
+use drbot::model::deadline::{Deadline, DeadlineRule, From};
 use drbot::model::effect::CardKind;
 use drbot::model::event::{Declared, Event, StepEnd};
 use drbot::model::expect::Rows;
@@ -14,6 +16,7 @@ use drbot::model::inbound::FormPurpose;
 use drbot::model::outcome::{Checked, Verdict};
 use drbot::model::person::{PersonId, Speaker};
 use drbot::model::plan::Look;
+use drbot::model::run::Ways;
 use drbot::model::runbook::{EffectClass, Objectives, Risk};
 use drbot::model::statement::Statement;
 use drbot::model::time::{Millis, Span};
@@ -21,7 +24,7 @@ use drbot::model::time::{Millis, Span};
 use crate::properties::setting::catalog;
 
 /// How many kinds there are.
-pub const KINDS: usize = 50;
+pub const KINDS: usize = 57;
 
 /// The place of a kind in the list: a new kind does not compile until it has one, and a sample.
 pub fn place(event: &Event) -> usize {
@@ -29,6 +32,8 @@ pub fn place(event: &Event) -> usize {
         Event::Declared(_) => 0,
         Event::StatusAsked { .. } => 1,
         Event::WatchOpened { .. } => 2,
+        Event::ScheduleOpened { .. } => 54,
+        Event::ScheduleDue => 55,
         Event::ControlOpened => 3,
         Event::Refused { .. } => 4,
         Event::Noted { .. } => 5,
@@ -76,6 +81,11 @@ pub fn place(event: &Event) -> usize {
         Event::Notified { .. } => 47,
         Event::PickAsked { .. } => 48,
         Event::Picked { .. } => 49,
+        Event::FailureAsked { .. } => 50,
+        Event::DeadlineBegan { .. } => 51,
+        Event::DeadlineNear { .. } => 52,
+        Event::DeadlineMet { .. } => 53,
+        Event::AgreedUndo { .. } => 56,
     }
 }
 
@@ -111,6 +121,7 @@ fn approval(n: usize) -> Approval {
         values: BTreeMap::new(),
         preview: rows(n),
         undo: None,
+        agreed: None,
         requester: by("alice"),
         policy: "v1".into(),
         decide_by: Millis(0),
@@ -127,6 +138,7 @@ pub fn samples() -> Vec<Event> {
     all.extend(of_runs());
     all.extend(of_approvals());
     all.extend(of_steps());
+    all.extend(of_agreed());
     all
 }
 
@@ -162,6 +174,8 @@ fn of_cases() -> Vec<Event> {
         Event::Planned { step: "cancel".into(), look: Look::Free },
         Event::Notified { step: "tell".into(), text: "the clock runs".into(), people: vec![by("bob")] },
         Event::WatchOpened { runbook: "cancel".into() },
+        Event::ScheduleOpened { schedule: "review".into() },
+        Event::ScheduleDue,
         Event::ControlOpened,
         Event::Refused { who: "T1/U9".into(), what: "Status".into(), why: "not in the roster".into() },
         Event::Noted { by: by("bob"), text: "customers informed".into() },
@@ -185,6 +199,18 @@ fn picking() -> Picking {
         thread: None,
         lists: [("port".to_owned(), None)].into(),
     }
+}
+
+fn deadline() -> Deadline {
+    let rule = DeadlineRule {
+        title: "Notice to the authority".into(),
+        within: Span::minutes(72 * 60),
+        from: From::Detected,
+        remind: vec![],
+        role: "legal".into(),
+        until: "sent".into(),
+    };
+    Deadline::new(&rule, Millis(1_790_000_000_000))
 }
 
 fn origin() -> Origin {
@@ -243,6 +269,23 @@ fn of_approvals() -> Vec<Event> {
     ]
 }
 
+fn of_agreed() -> Vec<Event> {
+    let why = || "none of the approved rows is there any more".to_owned();
+    let all = [
+        News::Armed { step: "cancel".into(), until: Millis(1_790_000_000_000) },
+        News::Due { why: "it is calm again (0 left)".into() },
+        News::Held { why: "main-db is being changed in INC-2".into() },
+        News::Started { execution: "inc-1.r1.cancel.1.1f2e3d4c5b6a.back".into() },
+        News::Ended { end: StepEnd::Done { verify: true }, rows: 2 },
+        News::Ended { end: StepEnd::NotStarted { why: why() }, rows: 0 },
+        News::Ended { end: StepEnd::Unknown { why: why() }, rows: 0 },
+        News::Proved { ok: true, figures: vec!["0 of 2 differ".into()] },
+        News::Proved { ok: false, figures: vec!["1 of 2 differ".into()] },
+        News::Stopped { by: by("bob"), reason: "the owner wants it so".into() },
+    ];
+    all.into_iter().map(|news| Event::AgreedUndo { approval: id(), news }).collect()
+}
+
 fn of_steps() -> Vec<Event> {
     let step = || "cancel".to_owned();
     let why = || "the connection broke".to_owned();
@@ -268,6 +311,10 @@ fn of_steps() -> Vec<Event> {
         Event::WaitOver { step: "calm".into(), ok: false, figures: vec!["3 left".into()] },
         Event::ChoiceAsked { step: "way".into(), buttons: vec![button()] },
         Event::Chosen { step: "way".into(), by: by("bob"), label: "Restore from the backup".into() },
+        Event::FailureAsked { step: step(), ways: Ways { retry: button(), skip: button(), abort: button() } },
+        Event::DeadlineBegan { deadline: Box::new(deadline()) },
+        Event::DeadlineNear { step: "sent".into(), text: "4 h left".into(), people: vec![by("bob")] },
+        Event::DeadlineMet { step: "sent".into(), by: by("bob"), evidence: "number 4711".into() },
         Event::RunAborted { by: by("bob"), why: "another way was found".into() },
         Event::RunHandedOver { to: "repair".into() },
         Event::UndoAsked { step: step(), by: by("bob") },

@@ -50,6 +50,8 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
         .get(&CardKind::Main)
         .map_or_else(|| ("C1".to_owned(), "0".to_owned()), |c| (c.channel.clone(), c.ts.clone()));
     let run = stream.case.incident().and_then(|i| i.run.as_ref());
+    // Nothing can be tried again while another incident runs the same.
+    let run_lock = run.filter(|r| r.asked().is_some()).map(|r| format!("run/{}", r.loaded.runbook.runbook));
     let open = run.and_then(|r| r.current()).and_then(|(_, s)| s.approval.clone());
     let ours: Vec<String> =
         engine.handles.iter().filter(|(h, c)| h.len() == 32 && *c == id).map(|(h, _)| h.clone()).collect();
@@ -72,6 +74,7 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
                     Event::Voted { .. }
                         | Event::FormOpened { .. }
                         | Event::Chosen { .. }
+                        | Event::RunResumed { .. }
                         | Event::AlarmAcked { .. }
                         | Event::AlarmOpening { .. }
                 )
@@ -92,9 +95,11 @@ fn press(engine: &mut Engine, id: &CaseId, shown: &[ButtonId]) -> Result<(), Str
         let works = !voices.is_empty();
         let on_card = shown.contains(&button);
         // Other rules void what is open at the first click, and when all who may have agreed nobody is left.
-        let excused = open.as_ref().is_some_and(|a| {
-            a.action.policy != engine.world.rules.version || (a.approve == button && !a.votes.is_empty())
-        });
+        let busy = run_lock.as_ref().is_some_and(|lock| engine.world.locks.get(lock).is_some_and(|h| h.case != *id));
+        let excused = busy && on_card
+            || open.as_ref().is_some_and(|a| {
+                a.action.policy != engine.world.rules.version || (a.approve == button && !a.votes.is_empty())
+            });
         if works != on_card && !(on_card && excused) {
             return Err(format!("button {} of {id}: on the card {on_card}, works {works}", button.0));
         }

@@ -13,7 +13,7 @@ use drbot::model::id::{ButtonId, CaseId, EffectKey, Ids};
 use drbot::model::inbound::Input;
 use drbot::model::person::Roster;
 use drbot::model::time::Millis;
-use drbot::model::world::{Decision, Guard, Held as Lock, Open, Ringing, World};
+use drbot::model::world::{Decision, Guard, Held as Lock, Open, World};
 
 use super::judge::Judge;
 use super::setting;
@@ -192,10 +192,9 @@ impl Engine {
 
     fn summarise(&mut self, id: &CaseId) {
         if let Some(alarm) = self.cases.get(id).and_then(|s| s.case.alarm()) {
-            let (title, channel, acked) = (alarm.title.clone(), alarm.channel.clone(), alarm.acked.is_some());
-            match alarm.firing() {
-                0 => self.world.ringing.remove(id),
-                _ => self.world.ringing.insert(id.clone(), Ringing { title, channel, acked }),
+            match alarm.ringing() {
+                None => self.world.ringing.remove(id),
+                Some(rings) => self.world.ringing.insert(id.clone(), rings),
             };
         }
         let Some(Body::Incident(incident)) = self.cases.get(id).map(|s| &s.case.body) else { return };
@@ -212,6 +211,7 @@ impl Engine {
             recovered: incident.recovered,
             card: self.cases[id].case.cards.get(&CardKind::Main).map(|c| c.ts.clone()),
             origins: incident.origins.clone(),
+            clocks: incident.clocks(),
         };
         self.world.last_number = self.world.last_number.max(open.number);
         self.world.open.insert(id.clone(), open);

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use drbot::model::agreed::{News, Pending, Stand};
 use drbot::model::alert::Origin;
 use drbot::model::approval::{Approval, ApprovalId, Policy};
 use drbot::model::command::{Asked, Command};
 use drbot::model::effect::{Act, CardKind};
-use drbot::model::event::{Declared, Event};
+use drbot::model::event::{Declared, Event, StepEnd};
 use drbot::model::id::{CaseId, EffectKey};
 use drbot::model::inbound::{Input, Place};
 use drbot::model::message::Reply;
-use drbot::model::outcome::Outcome;
+use drbot::model::outcome::{Outcome, Verdict as Checks};
 use drbot::model::person::{PersonId, Speaker};
 use drbot::model::run::{Phase, Run, RunState};
 use drbot::model::runbook::{EffectClass, Step, Work};
@@ -46,6 +47,8 @@ pub struct Judge {
     approvals: BTreeMap<ApprovalId, Track>,
     claims: BTreeMap<CaseId, BTreeMap<PersonId, bool>>,
     origins: BTreeMap<(CaseId, u32), CaseId>,
+    /// Of each agreed undo: whether a try is open, and whether it happened.
+    back: BTreeMap<ApprovalId, (bool, bool)>,
 }
 
 type Verdict = Result<(), String>;
@@ -113,6 +116,7 @@ impl Judge {
                     "linked to an incident that does not know the alert",
                 )
             }
+            Event::AgreedUndo { approval, news } => self.undone(engine, (id, approval), news, input),
             Event::StepStarted { step, digest, .. } => self.started(engine, (id, step), digest, input),
             _ => Ok(()),
         }
@@ -189,6 +193,49 @@ impl Judge {
         Ok(())
     }
 
+    /// An agreed undo runs under an approval that was used, as it was agreed, and happens at most once.
+    fn undone(&mut self, engine: &Engine, at: (&CaseId, &ApprovalId), news: &News, input: &Input) -> Verdict {
+        let (id, approval) = at;
+        let track = self.approvals.get(approval).ok_or("takes back what nobody approved")?;
+        must(track.at == At::Started && track.case == *id, "takes back a step that did not start here")?;
+        let incident = engine.cases.get(id).and_then(|s| s.case.incident()).ok_or("takes back without an incident")?;
+        let before = incident.agreed.iter().find(|p| p.approval.id == *approval);
+        let back = self.back.entry(approval.clone()).or_default();
+        match news {
+            News::Armed { .. } => must(before.is_none(), "armed twice"),
+            News::Due { .. } => match input {
+                Input::Due { .. } => must(before.is_some_and(|p| engine.now >= p.until), "taken back before its time"),
+                Input::Came { outcome: Outcome::Checked(list), .. } => {
+                    must(list.iter().all(|c| c.verdict == Checks::Pass), "taken back though its condition fails")
+                }
+                _ => Err("taken back by nothing".into()),
+            },
+            News::Started { .. } => {
+                let Input::Starting { effect, digest: hash, .. } = input else { return Err("undone unasked".into()) };
+                must(!back.1, "taken back again")?;
+                must(!back.0, "taken back while the last try is open")?;
+                back.0 = true;
+                let job = engine.job(effect).ok_or("undone without a stored job")?;
+                must(job.digest == track.digest, "the undo is not the approved one")?;
+                // A job that was changed in the store is refused in the same decision.
+                must(job.hash() == *hash || hash.starts_with('0'), "undid another job than the stored one")
+            }
+            News::Ended { end, .. } => {
+                must(back.0, "an undo ends that did not begin")?;
+                back.0 = matches!(end, StepEnd::Unknown { .. });
+                back.1 |= matches!(end, StepEnd::Done { .. });
+                Ok(())
+            }
+            News::Stopped { by, .. } => {
+                let person = speaks(input).and_then(|s| engine.roster.person(s)).ok_or("stopped by nobody")?;
+                let may = |r: &String| track.policy.all_of.iter().any(|q| q.role == *r);
+                must(person.id == *by && !back.0, "stopped by somebody who did not speak")?;
+                must(person.id == track.requester || person.roles.iter().any(may), "stopped without a role")
+            }
+            News::Held { .. } | News::Proved { .. } => Ok(()),
+        }
+    }
+
     /// Unknown is left by nothing but a probe's answer or two persons who say the same.
     fn unknown(&mut self, engine: &Engine, id: &CaseId, event: &Event, input: &Input) -> Verdict {
         let unknown = run_of(engine, id).filter(|r| r.steps.iter().any(|s| s.phase == Phase::Unknown));
@@ -212,6 +259,9 @@ impl Judge {
             | Event::Picked { .. }
             | Event::VoteRefused { .. }
             | Event::AlertJoined { .. }
+            | Event::AgreedUndo { .. }
+            | Event::DeadlineNear { .. }
+            | Event::DeadlineMet { .. }
             | Event::Refused { .. } => Ok(()),
             other => Err(format!("{} while a step is unknown", other.kind())),
         }
@@ -285,7 +335,8 @@ impl Judge {
     /// Leave to start is given once per approval: with the start itself.
     fn allowed(&self, engine: &Engine, input: &Input, decision: &Decision) -> Verdict {
         let (Input::Starting { case, .. }, Some(Reply::Go)) = (input, &decision.reply) else { return Ok(()) };
-        if decision.events.iter().any(|e| matches!(e, Event::StepStarted { .. })) {
+        let undone = |e: &Event| matches!(e, Event::AgreedUndo { news: News::Started { .. }, .. });
+        if decision.events.iter().any(|e| matches!(e, Event::StepStarted { .. }) || undone(e)) {
             return Ok(());
         }
         let work = run_of(engine, case).and_then(|r| r.current()).map(|(s, _)| &s.work);
@@ -313,7 +364,12 @@ fn diagnosed(engine: &Engine, decision: &Decision) -> Verdict {
 fn locks(engine: &Engine) -> Verdict {
     let mut wanted = BTreeMap::new();
     for (id, stream) in &engine.cases {
-        let Some(run) = stream.case.incident().and_then(|i| i.run.as_ref()) else { continue };
+        let Some(incident) = stream.case.incident() else { continue };
+        let open = |p: &Pending| matches!(p.stand, Stand::Started | Stand::Unknown | Stand::Proving);
+        if incident.agreed.iter().any(open) {
+            must(wanted.insert("target/db".into(), id.clone()).is_none(), "two incidents change one target")?;
+        }
+        let Some(run) = incident.run.as_ref() else { continue };
         let unknown = run.steps.iter().any(|s| s.phase == Phase::Unknown);
         if unknown || matches!(run.state, RunState::Going | RunState::Verifying) {
             wanted.insert(format!("run/{}", run.loaded.runbook.runbook), id.clone());
@@ -321,7 +377,8 @@ fn locks(engine: &Engine) -> Verdict {
         let idle = [Phase::Todo, Phase::Done, Phase::Skipped, Phase::Failed];
         let changes = |step: &Step| step.work.task().is_some_and(|t| t.effect != EffectClass::Observe);
         if run.current().is_some_and(|(step, s)| changes(step) && !idle.contains(&s.phase)) && !run.over() {
-            must(wanted.insert("target/db".into(), id.clone()).is_none(), "two incidents change one target")?;
+            let other = wanted.insert("target/db".into(), id.clone()).filter(|o| o != id);
+            must(other.is_none(), "two incidents change one target")?;
         }
     }
     let held: BTreeMap<String, CaseId> =

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use drbot::model::agreed::Stand;
 use drbot::model::alert::{Alarm, Alert, AlertGroup, Arrived, Opening};
 use drbot::model::approval::TargetIdentity;
 use drbot::model::command::{Asked, Command};
 use drbot::model::effect::{Act, CardKind};
 use drbot::model::expect::Rows;
 use drbot::model::id::{ButtonId, CaseId, EffectKey};
-use drbot::model::inbound::{Click, Form, Input, Place};
+use drbot::model::inbound::{Click, Form, Input, Place, Standing};
 use drbot::model::incident::Incident;
 use drbot::model::outcome::{Checked, Ended, Outcome, Verdict};
 use drbot::model::run::{Phase, RunState};
@@ -65,7 +66,22 @@ fn pick<T>(list: &[T], at: usize) -> Option<&T> {
 
 /// One effect gets its outcome, those of runs before others.
 fn work(engine: &Engine, roll: Roll) -> Option<Input> {
-    let steps = ["start/", "preview/", "verify/", "probe/", "proof/", "wait/", "open/", "pick/"];
+    let steps = [
+        "start/",
+        "preview/",
+        "verify/",
+        "probe/",
+        "proof/",
+        "wait/",
+        "open/",
+        "pick/",
+        "deadline/",
+        "agreed/",
+        "back/",
+        "backprobe/",
+        "backproof/",
+        "latest/",
+    ];
     let of_run = |k: &EffectKey| steps.iter().any(|p| k.0.starts_with(p));
     let (runs, others): (Vec<_>, Vec<_>) = engine.effects.iter().partition(|(k, _)| of_run(k));
     let list = if runs.is_empty() || roll.a.is_multiple_of(5) && !others.is_empty() { others } else { runs };
@@ -91,7 +107,9 @@ fn outcome(engine: &Engine, key: &EffectKey, held: &Held, luck: usize) -> Input 
         Act::Preview(..) | Act::Look { .. } => previewed(luck),
         Act::Start(job) => {
             let hash = if luck % 8 == 7 { "0".repeat(64) } else { job.hash() };
-            if !started(engine, &held.case) || luck % 10 == 9 {
+            let on_its_way =
+                if key.0.starts_with("back/") { undoing(engine, &held.case) } else { started(engine, &held.case) };
+            if !on_its_way || luck % 10 == 9 {
                 return Input::Starting { case, effect, generation, attempt: 1 + luck as u32 % 3, digest: hash };
             }
             Outcome::Ended(ended(luck))
@@ -112,6 +130,7 @@ fn outcome(engine: &Engine, key: &EffectKey, held: &Held, luck: usize) -> Input 
             Some(number) if luck % 4 != 3 => Outcome::Opened { number },
             _ => return Input::Opening((**opening).clone()),
         },
+        Act::Raise(group) => return Input::Alerted((**group).clone()),
         Act::Timer => return Input::Due { case, effect, generation },
     };
     Input::Came { case, effect, generation, outcome }
@@ -160,6 +179,11 @@ fn group(engine: &Engine, roll: Roll) -> AlertGroup {
         alerts: (0..=b % 3).map(alert).collect(),
         truncated: if c % 16 == 9 { 3 } else { 0 },
     }
+}
+
+fn undoing(engine: &Engine, case: &CaseId) -> bool {
+    let incident = engine.cases.get(case).and_then(|s| s.case.incident());
+    incident.is_some_and(|i| i.agreed.iter().any(|p| p.stand == Stand::Started))
 }
 
 fn started(engine: &Engine, case: &CaseId) -> bool {
@@ -225,6 +249,11 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             _ => start(),
         };
     };
+    if let Some(pending) = incident.agreed.iter().find(|p| p.waits()).filter(|_| c % 16 == 6) {
+        let id = pending.approval.id.0.clone();
+        let deny = Command::Deny { id: id.clone(), reason: "leave it".into() };
+        return said(b, roll, None, if a.is_multiple_of(3) { Command::Withdraw { id } } else { deny });
+    }
     let paused = matches!(run.state, RunState::Paused(_));
     match run.current() {
         Some((step, state)) if state.phase == Phase::Unknown => {
@@ -251,6 +280,10 @@ fn people(engine: &Engine, roll: Roll) -> Input {
             Some(button) if c.is_multiple_of(2) => click(engine, &open.case, button, roll),
             _ if c % 8 == 3 => said(b % 4, roll, number, Command::Skip { step: step.id.clone(), reason: "no".into() }),
             _ => said(b % 4, roll, number, Command::Next { choice: Some(1 + a % 3) }),
+        },
+        Some((_, state)) if paused && c % 4 == 3 && state.asked.is_some() => match &state.asked {
+            Some(w) => click(engine, &open.case, [&w.retry, &w.skip, &w.abort][a % 3], roll),
+            None => start(),
         },
         _ if paused && c % 16 == 1 => said(b % 4, roll, number, Command::Abort { reason: "enough".into() }),
         _ if (paused || run.over()) && c % 8 == 2 => said(b % 4, roll, number, Command::Undo { step: None }),
@@ -379,7 +412,8 @@ fn odd(engine: &Engine, roll: Roll) -> Input {
             Input::Starting { case, effect: key, generation, attempt: 1 + c as u32 % 3, digest }
         }
         6 => Input::Due { case, effect: key, generation: 0 },
-        _ => Input::Up { watch: named(c) },
+        _ if c % 3 == 0 => Input::Up(Standing::Schedule("chore".into())),
+        _ => Input::Up(Standing::Watch(named(c))),
     }
 }
 

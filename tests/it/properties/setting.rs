@@ -39,6 +39,7 @@ escalation:
   - { level: 1, title: Self-service, after: 0s }
   - { level: 2, title: Engineers, after: 15m, role: engineers }
   - { level: 3, title: Everybody, after: 9h, role: engineers }
+schedules: [{ id: chore, what: Do the chore, every: 30m, owner: engineers }]
 checklist: [{ task: Write down what happened, owner: engineers, due: 1d }]
 ";
 
@@ -72,6 +73,7 @@ steps:
 const LOOK: &str = "
   - id: look
     title: Look at it
+    on_fail: ask
     do: { sql: { target: db, effect: observe, risk: safe, sql: select 1 } }
 ";
 
@@ -90,6 +92,8 @@ fn change(id: &str, effect: &str, risk: &str, probe: bool) -> String {
     };
     let undo = if id == "repair" {
         "undo: { title: Put it back, do: { sql: { target: db, effect: once, risk: disruptive, preview: { identity: [pid], tolerance: { rows: fewer }, cap: 3, sql: select pid from work }, sql: 'select :approved as a', verify: [{ id: back, target: db, sql: 'select :approved as a, 0 as n', expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }], undo: none } } }"
+    } else if id == "cancel" {
+        "undo: { title: Let it go on, by_itself: { when: nothing is left, every: 10s, latest: 2m, checks: [{ id: calm, target: db, sql: 'select :approved as a, 0 as n', expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }] }, do: { sql: { target: db, effect: atomic, risk: disruptive, preview: { identity: [pid], tolerance: { rows: fewer }, cap: 3, sql: select pid from work }, sql: 'select :approved as b', verify: [{ id: goes, target: db, sql: 'select :approved as a, 0 as n', expect: { value: { column: n, at_most: 0 } }, figure: '{n} left' }], undo: none } } }"
     } else {
         "undo: none, it is over"
     };
@@ -97,6 +101,7 @@ fn change(id: &str, effect: &str, risk: &str, probe: bool) -> String {
         "
   - id: {id}
     title: Change it
+    on_fail: ask
     do:
       sql:
         target: db
@@ -142,6 +147,13 @@ fn asking(name: &str, note: &str) -> (String, String) {
     (file, text.replace("steps:\n", ASKS))
 }
 
+/// A runbook with a clock that people must meet.
+fn clocked(name: &str, steps: &str, note: &str) -> (String, String) {
+    let (file, text) = file(name, steps, note);
+    let clock = "deadlines: [{ title: Notice, within: 30m, remind: [20m, 5m], role: owner, until: call }]\nsteps:\n";
+    (file, text.replace("steps:\n", clock))
+}
+
 /// The catalog; another `edition` has the same runbooks with other bytes.
 pub fn catalog(edition: &str) -> Catalog {
     let once = change("cancel", "once", "disruptive", true);
@@ -153,7 +165,7 @@ pub fn catalog(edition: &str) -> Catalog {
         file("cancel", &format!("{once}{LOOK}"), edition),
         file("repair", &atomic, edition),
         file("ways", &format!("{WAYS}{MANUAL}{LOOK}"), edition),
-        file("hands", &format!("{MANUAL}{blind}"), edition),
+        clocked("hands", &format!("{MANUAL}{blind}"), edition),
     ]
     .into();
     let site = Site {
@@ -208,6 +220,7 @@ pub fn rules(variant: usize) -> Rules {
         start_within: Span::minutes(5),
         alert_channel: "C1".into(),
         incident_channel: None,
+        tells_own: true,
     }
 }
 

@@ -3,7 +3,7 @@
 use drbot::model::effect::Lane;
 use drbot::model::id::{CaseId, EffectKey};
 use drbot::model::time::{Millis, Span};
-use drbot::model::world::{Open, Ringing, Sample, Streak};
+use drbot::model::world::{Kept, Open, Ringing, Sample, Streak};
 use drbot::persist::{Batch, Store, Stored};
 use futures_util::future::join_all;
 
@@ -42,6 +42,7 @@ fn open(number: u64) -> Open {
         recovered: None,
         card: None,
         origins: Vec::new(),
+        clocks: Vec::new(),
     }
 }
 
@@ -100,7 +101,8 @@ pub(super) async fn every_kind_is_read_back(home: &Home) {
     let mut batch = Batch::default();
     batch.incident(&recovered);
     let (alert, silent) = (CaseId("alert-1".into()), CaseId("alert-2".into()));
-    let acked = Ringing { title: "Slow \"x\"".into(), channel: "C01INC".into(), acked: true };
+    let acked =
+        Ringing { title: "Slow \"x\"".into(), channel: "C01INC".into(), acked: true, scenario: Some("s".into()) };
     let fresh = Ringing { acked: false, ..acked.clone() };
     batch.ringing(&alert, Some(&fresh));
     batch.ringing(&silent, Some(&fresh));
@@ -116,9 +118,33 @@ pub(super) async fn every_kind_is_read_back(home: &Home) {
     assert_eq!(world.ringing, [(alert, acked)].into(), "one is replaced, one is silent");
 }
 
+/// Rows kept for parameters: the newest of each until a time; old ones go, the newest stays however old.
+pub(super) async fn kept(home: &Home) {
+    let store = Store::open(&home.url().await).await.unwrap();
+    let keep = async |at: i64, param: &str, rows: &str| {
+        let mut batch = Batch::default();
+        let kept = Kept { runbook: "loss".into(), param: param.into(), rows: rows.into() };
+        batch.kept(&format!("{param}{at}"), Millis(at), &kept);
+        store.commit(&batch).await.expect("kept");
+    };
+    let day = 86_400_000;
+    for (at, param, rows) in [(10, "before", "[1]"), (20, "before", "[2]"), (15, "other", "[9]")] {
+        keep(at, param, rows).await;
+    }
+    let until = async |at: i64| store.kept(Millis(at)).await.expect("read").remove("loss").unwrap_or_default();
+    assert_eq!(until(9).await["before"], "[1]", "nothing was kept by then: the oldest is the best there is");
+    assert_eq!(until(19).await, [("before".into(), "[1]".into()), ("other".into(), "[9]".into())].into());
+    assert_eq!(until(20).await["before"], "[2]");
+    store.trim(Millis(12 * day)).await.unwrap();
+    assert_eq!(until(10).await["before"], "[1]", "kept for a fortnight");
+    store.trim(Millis(30 * day)).await.unwrap();
+    assert_eq!(until(10).await["before"], "[2]", "the old one is gone");
+    assert_eq!(until(99 * day).await.len(), 2, "the newest of each stays");
+}
+
 async fn everything(url: &str) -> i64 {
     let tables =
-        ["deliveries", "events", "snapshots", "incidents", "ringing", "effects", "handles", "locks", "samples"];
+        ["deliveries", "events", "snapshots", "incidents", "ringing", "effects", "handles", "locks", "samples", "kept"];
     let counts = tables.map(|t| format!("(SELECT count(*) FROM {t})"));
     count(url, &format!("SELECT CAST({} AS BIGINT)", counts.join(" + "))).await
 }

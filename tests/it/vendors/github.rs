@@ -1,6 +1,8 @@
 //! GitHub: the one workflow that deploys functions. Facts from the vendor's documents; the workflow takes
 //! a while, and what it deploys is the commit it was given.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::functions::Functions;
@@ -12,6 +14,7 @@ pub const WORKFLOW: &str = "/github/repos/booking/saas/actions/workflows/deploy-
 /// The one that deploys the application for a project.
 pub const DEPLOY: &str = "/github/repos/booking/saas/actions/workflows/deploy.yml/dispatches";
 
+const VARIABLES: &str = "/github/repos/booking/saas/actions/variables/";
 /// The one that makes a backup.
 pub const BACKUP: &str = "/github/repos/booking/saas/actions/workflows/backup.yml/dispatches";
 
@@ -20,6 +23,8 @@ pub const BACKUP: &str = "/github/repos/booking/saas/actions/workflows/backup.ym
 pub struct GitHub {
     /// Project and commit of each deployment of the application.
     pub deployed: Vec<(String, String)>,
+    /// Repository variables.
+    pub variables: BTreeMap<String, String>,
     /// How often a backup was started.
     pub backed_up: u32,
     /// A status that a dispatch answers instead of its own.
@@ -27,9 +32,36 @@ pub struct GitHub {
 }
 
 impl GitHub {
+    /// One repository variable. A change says nothing; a name that is not there is no variable.
+    fn variable(&mut self, got: &Got, name: &str) -> Answer {
+        let Some(value) = self.variables.get_mut(name) else { return Some((404, json!({"message": "Not Found"}))) };
+        if !got.query.is_empty() {
+            return None;
+        }
+        if got.method == "GET" {
+            return Some((
+                200,
+                json!({"name": name, "value": value, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"}),
+            ));
+        }
+        let body: Value = serde_json::from_str(&got.body).ok()?;
+        let keys: Vec<&String> = body.as_object()?.keys().collect();
+        if got.method != "PATCH" || keys != ["name", "value"] || body["name"] != name {
+            return None;
+        }
+        if let Some(status) = self.fault {
+            return Some((status, json!({"message": "Resource not accessible by integration"})));
+        }
+        body["value"].as_str()?.clone_into(value);
+        Some((204, Value::Null))
+    }
+
     pub fn answer(&mut self, got: &Got, functions: &mut Functions) -> Answer {
         if got.headers.get("authorization").map(String::as_str) != Some(&format!("Bearer {TOKEN}")) {
             return Some((401, json!({"message": "Bad credentials"})));
+        }
+        if let Some(name) = got.path.strip_prefix(VARIABLES) {
+            return self.variable(got, name);
         }
         if got.method != "POST" || ![WORKFLOW, DEPLOY, BACKUP].contains(&got.path.as_str()) || !got.query.is_empty() {
             return None;

@@ -31,6 +31,8 @@ pub struct Stripe {
     pub change_fault: Option<u16>,
     /// Events whose retry named no endpoint: only somebody who listens on their own machine got them.
     pub unheard: Vec<String>,
+    /// The path of each POST that had an effect; a repetition under the same key has none.
+    pub made: Vec<String>,
     /// Calls that were too many in a second.
     pub throttled: u32,
     keys: BTreeMap<String, (String, Value)>,
@@ -57,6 +59,7 @@ impl Stripe {
                 let found = self.endpoints.get(*id).map(|(status, url)| json!({"id": id, "object": "webhook_endpoint", "status": status, "url": url, "enabled_events": ["*"], "api_version": VERSION}));
                 Some(found.map_or_else(missing, |object| (200, object)))
             }
+            ("GET", ["v1", "payment_intents"]) => self.intent_list(got),
             ("GET", ["v1", "payment_intents", id]) if got.query.keys().all(|k| k == "expand[]") => self.intent(got, id),
             ("GET", ["v1", "accounts", id]) if got.query.is_empty() => {
                 Some(self.accounts.get(*id).cloned().map_or_else(missing, |object| (200, object)))
@@ -110,6 +113,32 @@ impl Stripe {
             })
             .collect();
         Some((200, json!({"object": "list", "has_more": has_more, "data": data})))
+    }
+
+    /// Newest first, a page at a time.
+    fn intent_list(&self, got: &Got) -> Answer {
+        let known = ["created[gte]", "expand[]", "limit", "starting_after"];
+        if !got.query.keys().all(|k| known.contains(&k.as_str())) {
+            return None;
+        }
+        let limit: usize =
+            got.query.get("limit").map_or(Some(10), |l| l.parse().ok()).filter(|l| (1..=100).contains(l))?;
+        let since: i64 = got.query.get("created[gte]").map_or(Ok(0), |s| s.parse()).ok()?;
+        let mut all: Vec<Value> =
+            self.intents.values().filter(|i| i["created"].as_i64() >= Some(since)).cloned().collect();
+        all.sort_by_key(|i| std::cmp::Reverse(i["created"].as_i64()));
+        let at = match got.query.get("starting_after") {
+            None => 0,
+            Some(id) => all.iter().position(|i| i["id"] == **id)? + 1,
+        };
+        let mut data: Vec<Value> = all[at..].iter().take(limit).cloned().collect();
+        if got.query.get("expand[]").map(String::as_str) != Some("data.latest_charge") {
+            data.iter_mut().for_each(|i| i["latest_charge"] = i["latest_charge"]["id"].clone());
+        }
+        Some((
+            200,
+            json!({"object": "list", "url": "/v1/payment_intents", "has_more": at + limit < all.len(), "data": data}),
+        ))
     }
 
     fn intent(&self, got: &Got, id: &str) -> Answer {
@@ -184,6 +213,9 @@ impl Stripe {
             return Some((status, refusal("api_error", "It went wrong on our side")));
         }
         let same = format!("{} {}", got.path, got.body);
+        if !self.keys.contains_key(key) {
+            self.made.push(got.path.clone());
+        }
         let (before, first) = self.keys.entry(key.clone()).or_insert_with(|| (same.clone(), answer));
         let reused = refusal("idempotency_error", "Keys can only be used with the same parameters");
         Some(if *before == same { (200, first.clone()) } else { (400, reused) })

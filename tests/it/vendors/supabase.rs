@@ -12,6 +12,8 @@ use super::{Answer, Got};
 
 pub const ANON: &str = "sb_publishable_practice_key";
 pub const REF: &str = "abcdefghijklmnopqrst";
+/// The ref that a new project gets.
+pub const SPARE: &str = "zyxwvutsrqponmlkjihg";
 pub const SECRET: &str = "sb_secret_practice_admin_key";
 pub const TOKEN: &str = "sbp_practice_management_token";
 
@@ -22,6 +24,10 @@ pub struct Supabase {
     pub database: Option<u16>,
     /// Project ref to its `status` word.
     pub projects: BTreeMap<String, String>,
+    /// Project ref to its name, where it is another than the live one's.
+    pub names: BTreeMap<String, String>,
+    /// Database passwords that projects were made with.
+    pub passwords: Vec<String>,
     /// Component of the status page to its state.
     pub components: BTreeMap<String, String>,
     /// How often a project was restarted.
@@ -34,6 +40,8 @@ pub struct Supabase {
     pub restore_points: BTreeMap<String, BTreeMap<String, String>>,
     /// User id to the last `ban_duration` that was set.
     pub bans: BTreeMap<String, String>,
+    /// The points in time that projects were rewound to and not brought back from.
+    pub rewinds: Vec<u64>,
     /// A status that every change of the Management and Auth APIs answers instead of its own.
     pub change_fault: Option<u16>,
     /// The edge functions of every project.
@@ -48,6 +56,7 @@ impl Supabase {
             ("GET", ["data", "rest", "v1"]) => Some((401, json!({"message": "the root needs the secret key"}))),
             ("GET", ["status", "api", "v2", "components.json"]) => Some((200, self.component_list())),
             ("PUT", ["auth", "auth", "v1", "admin", "users", id]) => self.ban(got, id),
+            (_, ["management", "v1", "projects"]) => self.all_projects(got),
             (_, ["management", "v1", "projects", project, rest @ ..]) => self.management(got, project, rest),
             _ => None,
         }
@@ -108,6 +117,40 @@ impl Supabase {
         json!({"page": {"id": "p", "name": "Supabase", "url": "https://status.supabase.com"}, "components": list})
     }
 
+    /// The list of projects, and a new one. It is coming up when it is made, and up at the next look.
+    fn all_projects(&mut self, got: &Got) -> Answer {
+        if got.headers.get("authorization").map(String::as_str) != Some(&format!("Bearer {TOKEN}")) {
+            return Some((401, json!({"message": "Unauthorized"})));
+        }
+        let name = |r: &String| self.names.get(r).cloned().unwrap_or_else(|| "booking".to_owned());
+        let shown = |(r, state): (&String, &String)| json!({"id": r, "ref": r, "name": name(r), "region": "eu-central-1", "status": state});
+        if got.method == "GET" && got.query.is_empty() {
+            let all: Vec<Value> = self.projects.iter().map(shown).collect();
+            for state in self.projects.values_mut().filter(|s| *s == "COMING_UP") {
+                "ACTIVE_HEALTHY".clone_into(state);
+            }
+            return Some((200, Value::Array(all)));
+        }
+        let body: Value = serde_json::from_str(&got.body).ok()?;
+        let json_type = got.headers.get("content-type").map(String::as_str) == Some("application/json");
+        let keys: Vec<&String> = body.as_object()?.keys().collect();
+        let wanted = ["db_pass", "desired_instance_size", "name", "organization_slug", "region"];
+        if got.method != "POST" || !json_type || keys != wanted {
+            return None;
+        }
+        if let Some(status) = self.change_fault {
+            return Some((status, json!({"message": "It went wrong on our side"})));
+        }
+        self.passwords.push(body["db_pass"].as_str()?.to_owned());
+        let made = SPARE.to_owned();
+        self.names.insert(made.clone(), body["name"].as_str()?.to_owned());
+        self.projects.insert(made.clone(), "COMING_UP".to_owned());
+        Some((
+            201,
+            json!({"id": made, "ref": made, "name": body["name"], "region": body["region"], "status": "COMING_UP"}),
+        ))
+    }
+
     fn management(&mut self, got: &Got, project: &str, rest: &[&str]) -> Answer {
         if got.headers.get("authorization").map(String::as_str) != Some(&format!("Bearer {TOKEN}")) {
             return Some((401, json!({"message": "Unauthorized"})));
@@ -124,6 +167,9 @@ impl Supabase {
                 200,
                 json!({"metrics": {"fs_size_bytes": 8_000_000_000_u64, "fs_avail_bytes": 3_000_000_000_u64, "fs_used_bytes": 5_000_000_000_u64}}),
             )),
+            ("POST", ["restart"]) if self.change_fault.is_some() => {
+                Some((self.change_fault?, json!({"message": "It went wrong on our side"})))
+            }
             ("POST", ["restart"]) if got.body.is_empty() => {
                 self.projects.insert(project.to_owned(), "RESTARTING".to_owned());
                 self.restarts += 1;
@@ -186,10 +232,11 @@ impl Supabase {
             "undo" => {
                 let known = points.contains_key(fields.get("name")?.as_str()?);
                 known.then(|| self.projects.insert(project.to_owned(), "RESTORING".to_owned()));
+                known.then(|| self.rewinds.pop());
                 Some(if known { (201, json!({})) } else { (404, json!({"message": "No such restore point"})) })
             }
             "restore-pitr" => {
-                fields.get("recovery_time_target_unix")?.as_u64()?;
+                self.rewinds.push(fields.get("recovery_time_target_unix")?.as_u64()?);
                 self.projects.insert(project.to_owned(), "RESTORING".to_owned());
                 Some((201, json!({})))
             }
