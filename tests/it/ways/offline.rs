@@ -134,7 +134,9 @@ impl Walk<'_> {
     fn around(&mut self, before: &Player<'_>, next: Option<&Waiting>, now: &Player<'_>) {
         let Some(run) = before.run().filter(|r| !r.over()) else { return };
         // An undo that was agreed to goes its own way beside the steps; its own tests follow it.
-        let aside = next.is_some_and(|w| ["agreed/", "latest/", "back/", "backproof/", "backprobe/"].iter().any(|kind| w.key.0.starts_with(kind)));
+        let aside = next.is_some_and(|w| {
+            ["agreed/", "latest/", "back/", "backproof/", "backprobe/"].iter().any(|kind| w.key.0.starts_with(kind))
+        });
         if let Some((current, _)) = run.current().filter(|_| !aside) {
             self.note(run, &current.id, Way::Failing, failing::fork(before, next, current));
             self.note(run, &current.id, Way::Twice, twice::fork(next, now, current));
