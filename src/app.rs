@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::config::{Config, Target};
+use crate::config::{Config, S3, Target};
 use crate::engine::{Engine, Fixed};
 use crate::execute::Executors;
-use crate::execute::http::{Http, HttpTarget};
+use crate::execute::http::{Http, HttpTarget, Keys, ObjectStore};
 use crate::execute::process;
 use crate::execute::programs::{Hide, ProgramTarget, Programs};
 use crate::execute::sql::{Sql, SqlTarget};
@@ -84,7 +84,7 @@ pub fn site(config: &Config) -> Site {
 
 fn kind(target: &Target) -> TargetKind {
     match (&target.base, target.programs.is_empty()) {
-        (Some(_), _) => TargetKind::Http,
+        (Some(_), _) => TargetKind::Http { store: target.s3.is_some() },
         (None, false) => TargetKind::Programs(target.programs.keys().cloned().collect()),
         (None, true) => TargetKind::Sql { operator: target.operator.is_some() },
     }
@@ -97,9 +97,10 @@ pub fn executors(config: &Config, redactor: &Redactor) -> Executors {
     let sql = of(|k| matches!(k, TargetKind::Sql { .. })).map(|(n, t)| {
         (n.clone(), SqlTarget { observer: t.observer.clone().unwrap_or_default(), operator: t.operator.clone() })
     });
-    let http = of(|k| matches!(k, TargetKind::Http)).filter_map(|(n, t)| {
+    let http = of(|k| matches!(k, TargetKind::Http { .. })).filter_map(|(n, t)| {
         let headers = t.headers.clone().into_iter().collect();
-        Some((n.clone(), HttpTarget { base: t.base.clone()?, headers, allow_private: t.allow_private }))
+        let store = t.s3.as_ref().map(object_store);
+        Some((n.clone(), HttpTarget { base: t.base.clone()?, headers, allow_private: t.allow_private, store }))
     });
     let programs = of(|k| matches!(k, TargetKind::Programs(_))).map(|(n, t)| {
         let programs = t.programs.iter().map(|(name, path)| (name.clone(), path.to_string_lossy().into_owned()));
@@ -111,9 +112,15 @@ pub fn executors(config: &Config, redactor: &Redactor) -> Executors {
     let folder = config.output_folder().unwrap_or_default();
     Executors {
         sql: Sql::new(sql.collect()),
-        http: Http::new(http.collect()),
+        http: Http::new(http.collect(), clock::now),
         programs: Programs::new(programs.collect(), folder, hide),
     }
+}
+
+fn object_store(s3: &S3) -> ObjectStore {
+    let given = |secret: &Option<String>| secret.clone().unwrap_or_default();
+    let keys = Keys { region: s3.region.clone(), access_key: given(&s3.access_key), secret_key: given(&s3.secret_key) };
+    ObjectStore { bucket: s3.bucket.clone(), prefix: s3.prefix.clone(), keys }
 }
 
 fn rules(config: &Config, roster: &Roster) -> Rules {

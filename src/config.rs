@@ -19,7 +19,7 @@ use crate::verify::slack::SlackSecrets;
 mod approvals;
 mod target;
 
-pub use target::Target;
+pub use target::{S3, Target};
 
 /// The whole configuration.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -37,6 +37,9 @@ pub struct Target {
     /// The address may be private or this machine's own.
     #[serde(default)]
     pub allow_private: bool,
+    /// The address is an object store that speaks S3; drbot only reads there.
+    #[serde(default)]
+    pub s3: Option<S3>,
     /// Programs on this machine: the name that runbooks use, and where it is.
     #[serde(default)]
     pub programs: BTreeMap<String, PathBuf>,
@@ -47,6 +50,49 @@ pub struct Target {
     /// The same, each in a file of its own.
     #[serde(default)]
     pub env_files: BTreeMap<String, PathBuf>,
+}
+
+/// An object store behind `base`: which part of it, and the key that may list and read it.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    /// The bucket; left out if it is part of `base`.
+    #[serde(default)]
+    pub bucket: String,
+    /// Where the bucket is, such as `eu-central-1`; it is part of the signature.
+    pub region: String,
+    #[serde(default)]
+    pub access_key: Option<String>,
+    #[serde(default)]
+    pub access_key_file: Option<PathBuf>,
+    #[serde(default)]
+    pub secret_key: Option<String>,
+    #[serde(default)]
+    pub secret_key_file: Option<PathBuf>,
+    /// In front of every key; ends with `/`.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+impl S3 {
+    fn faults(&self, name: &str) -> Vec<String> {
+        let name = format!("targets.{name}.s3");
+        let mut faults = Vec::new();
+        for (key, given) in [("access_key", &self.access_key), ("secret_key", &self.secret_key)] {
+            if given.as_ref().is_none_or(|k| k.trim().is_empty()) {
+                faults.push(format!(
+                    "{name}.{key} is missing: a key that may list and read the bucket, and nothing else"
+                ));
+            }
+        }
+        if self.region.trim().is_empty() {
+            faults.push(format!("{name}.region is empty: the store's region, such as eu-central-1"));
+        }
+        if !self.prefix.is_empty() && (!self.prefix.ends_with('/') || self.prefix.starts_with('/')) {
+            faults.push(format!("{name}.prefix is `{}`: it ends with / and does not begin with it", self.prefix));
+        }
+        faults
+    }
 }
 
 impl std::fmt::Debug for Target {
@@ -62,6 +108,11 @@ impl Target {
             secret(&format!("targets.{name}.observer"), &mut self.observer, &self.observer_file, folder),
             secret(&format!("targets.{name}.operator"), &mut self.operator, &self.operator_file, folder),
         ];
+        if let Some(s3) = &mut self.s3 {
+            let at = format!("targets.{name}.s3");
+            results.push(secret(&format!("{at}.access_key"), &mut s3.access_key, &s3.access_key_file, folder));
+            results.push(secret(&format!("{at}.secret_key"), &mut s3.secret_key, &s3.secret_key_file, folder));
+        }
         let kinds = [("headers", &mut self.headers, &self.header_files), ("env", &mut self.env, &self.env_files)];
         for (kind, given, files) in kinds {
             for (key, file) in files {
@@ -99,6 +150,12 @@ impl Target {
         if self.base.is_none() && (!self.headers.is_empty() || self.allow_private) {
             faults.push(format!("targets.{name}: headers and allow_private belong to a target with `base`"));
         }
+        faults.extend(self.s3.iter().flat_map(|s3| s3.faults(name)));
+        if self.s3.is_some() && (self.base.is_none() || !self.headers.is_empty()) {
+            faults.push(format!(
+                "targets.{name}: s3 needs `base`, the store's address, and no headers: calls are signed"
+            ));
+        }
         if self.programs.is_empty() && !self.env.is_empty() {
             faults.push(format!("targets.{name}: env belongs to a target with `programs`"));
         }
@@ -127,6 +184,7 @@ impl Target {
         let words = self.headers.values().filter_map(|v| v.split_once(' ')).map(|(_, key)| key.trim().to_owned());
         // What stands in the file itself is an address or a setting that identities and cards must show.
         let hidden = self.env.iter().filter(|(name, _)| self.env_files.contains_key(*name)).map(|(_, value)| value);
-        self.headers.values().chain(hidden).cloned().chain(words)
+        let signing = self.s3.iter().flat_map(|s3| s3.access_key.iter().chain(&s3.secret_key));
+        self.headers.values().chain(hidden).chain(signing).cloned().chain(words)
     }
 }

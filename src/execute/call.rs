@@ -38,8 +38,13 @@ pub(super) async fn check(http: &Http, q: &Question, calls: &[HttpCall]) -> Seen
         }
         Err(fault) => return Seen::Dark(fault.text()),
     };
-    let rows = answer.rows(call.rows.as_ref(), q.cap);
-    let shown = figure(&told(q, &answer), rows.as_ref().unwrap_or(&Rows::default()));
+    let rows = answer.rows_of(call, q.cap);
+    let shown = match &rows {
+        // Without them such a sentence has nothing to say.
+        Err(why) if call.backups.is_some() && (200..300).contains(&answer.status) => why.clone(),
+        Err(_) if call.backups.is_some() => refusal(&q.target, &answer),
+        rows => figure(&told(q, &answer), rows.as_ref().unwrap_or(&Rows::default())),
+    };
     Seen::Judged(holds(&q.expect, &answer, rows), shown)
 }
 
@@ -95,7 +100,7 @@ pub(super) async fn rows(http: &Http, q: &Question, calls: &[HttpCall]) -> Resul
         if !(200..300).contains(&answer.status) {
             return Err(refusal(&q.target, &answer));
         }
-        let page = answer.rows(call.rows.as_ref(), q.cap.saturating_sub(all.rows.len() as u64))?;
+        let page = answer.rows_of(call, q.cap.saturating_sub(all.rows.len() as u64))?;
         all.beyond += page.beyond;
         all.columns = page.columns;
         all.rows.extend(page.rows);
@@ -137,14 +142,14 @@ pub(super) async fn run(http: &Http, job: &Job, calls: &[HttpCall]) -> Ended {
         }
     }
     match last {
-        Some((call, answer)) if calls.len() == 1 && call.rows.is_some() => finished(job, &call, &answer),
+        Some((call, answer)) if calls.len() == 1 && call.lists() => finished(job, &call, &answer),
         _ => Ended::Done { rows: done },
     }
 }
 
 /// The rows of a single call's answer, held against the step's expectation.
 fn finished(job: &Job, call: &HttpCall, answer: &HttpAnswer) -> Ended {
-    match answer.rows(call.rows.as_ref(), 1_000).and_then(|rows| Ok((job.expect.holds(&rows)?, rows))) {
+    match answer.rows_of(call, 1_000).and_then(|rows| Ok((job.expect.holds(&rows)?, rows))) {
         Ok((true, rows)) => Ended::Done { rows },
         Ok((false, _)) => doubt(job, "it answered, but not as expected".to_owned()),
         Err(why) => doubt(job, format!("it answered, but {why}")),

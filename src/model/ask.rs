@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::backups::Backups;
 use super::chain::{Also, Chain, Chained};
 use super::expect::Rows;
-use super::http::{HttpCall, Method, RowsAt};
+use super::http::{HttpCall, Listing, Method, RowsAt};
 use super::process::{Pipeline, Program};
 use super::schema::Scalar;
 use super::statement::{Statement, bind, fill, names};
@@ -43,6 +44,13 @@ pub struct HttpAsk {
     /// How the answer becomes rows; without it there is one row with `status` and `latency`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<RowsAt>,
+    /// List an object store below `path` instead; the answer is a JSON list of objects with `key`, `bytes`,
+    /// `modified` and, where it is known, `taken_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<Listing>,
+    /// The answer is a list of backups, and becomes one row that says how they stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backups: Option<Backups>,
     /// One call for every approved row, with the row's identity columns as values.
     #[serde(default)]
     pub each: bool,
@@ -139,6 +147,8 @@ impl<'a> Ask<'a> {
                 texts.extend(call.headers.values().chain(call.form.values()).map(String::as_str));
                 call.json.iter().for_each(|json| texts_of(json, &mut texts));
                 texts.extend(call.rows.iter().flat_map(|at| at.only.values()).map(String::as_str));
+                let limits = |b: &'a Backups| [Some(b.within_hours.as_str()), b.after.as_deref()];
+                texts.extend(call.backups.iter().flat_map(limits).flatten());
             }
             Ask::Process(run) => texts.extend(run.pipe.iter().flatten().chain(&run.stdin).map(String::as_str)),
         }
@@ -222,6 +232,8 @@ impl HttpAsk {
             timeout,
             cap_bytes: ANSWER_BYTES,
             rows: self.rows.as_ref().map(|at| at.with(values)),
+            list: self.list.clone(),
+            backups: self.backups.as_ref().map(|b| b.with(values)),
         }
     }
 }

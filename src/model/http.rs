@@ -7,10 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::backups::Backups;
 use super::expect::Rows;
 use super::schema::Scalar;
 use super::statement::fill;
-use super::time::Span;
+use super::time::{Millis, Span};
 
 /// What is asked of the resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -67,6 +68,37 @@ pub struct HttpCall {
     /// How the answer becomes rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<RowsAt>,
+    /// List an object store below the path, page after page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<Listing>,
+    /// The answer is a list of backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backups: Option<Backups>,
+}
+
+impl HttpCall {
+    /// Whether its answer becomes rows of its own.
+    #[must_use]
+    pub fn lists(&self) -> bool {
+        self.rows.is_some() || self.backups.is_some()
+    }
+}
+
+/// How an object store is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listing {
+    /// The object, below `path`, that says of each backup its `key`, `bytes` and `taken_at`. Without it the
+    /// time is the one that the key carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
+    /// Most objects that are listed. If there are more, nothing is judged.
+    #[serde(default = "ten_thousand")]
+    pub at_most: u64,
+}
+
+fn ten_thousand() -> u64 {
+    10_000
 }
 
 /// A list inside an answer, and what of each element makes a row.
@@ -109,8 +141,11 @@ pub struct HttpAnswer {
     pub body: String,
     /// The body went on beyond the cap.
     pub truncated: bool,
-    /// The whole body, if it was all there and is JSON.
+    /// The whole body, if it was all there and is JSON; of a store, the same as JSON.
     pub json: Option<Value>,
+    /// When it came.
+    #[serde(default)]
+    pub at: Millis,
 }
 
 /// What an answer must be. All given parts must hold; without `status` any 2xx is right.
@@ -221,6 +256,17 @@ impl RowsAt {
 }
 
 impl HttpAnswer {
+    /// The answer to a call as rows.
+    ///
+    /// # Errors
+    /// It has not what the call names; a text for people.
+    pub fn rows_of(&self, call: &HttpCall, cap: u64) -> Result<Rows, String> {
+        match &call.backups {
+            Some(backups) => backups.judged(self.json.as_ref(), self.at),
+            None => self.rows(call.rows.as_ref(), cap),
+        }
+    }
+
     /// The answer as rows: what `at` names, or one row that says only `status` and `latency`.
     /// An element that lacks a column has NULL there.
     ///
@@ -310,7 +356,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> HttpAnswer {
         let json = serde_json::from_str(body).ok();
-        HttpAnswer { status, latency: Span(40), body: body.to_owned(), truncated: false, json }
+        HttpAnswer { status, latency: Span(40), body: body.to_owned(), truncated: false, json, at: Millis(0) }
     }
 
     fn at(pointer: &str) -> JsonExpect {

@@ -5,6 +5,7 @@ pub mod agreed;
 pub mod alert;
 pub mod approval;
 pub mod ask;
+pub mod backups;
 pub mod case;
 pub mod catalog;
 pub mod chain;

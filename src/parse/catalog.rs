@@ -36,7 +36,10 @@ pub enum TargetKind {
         /// Whether it has a role that may change something.
         operator: bool,
     },
-    Http,
+    Http {
+        /// Whether it is an object store, which is only read and can be listed.
+        store: bool,
+    },
     /// These programs, by the names that runbooks use.
     Programs(BTreeSet<String>),
 }
@@ -174,7 +177,13 @@ fn lacks<'a>(runbook: &'a Runbook, site: &Site) -> BTreeMap<&'a str, String> {
             }
             // Each of its questions stands in this list as well.
             (Some(_), Ask::Chain(_)) => None,
-            (Some(TargetKind::Sql { .. }), Ask::Sql(_)) | (Some(TargetKind::Http), Ask::Http(_)) => None,
+            (Some(TargetKind::Http { store: false }), Ask::Http(call)) if call.list.is_some() => {
+                Some(format!("target `{target}` is no object store: it has no `s3` in the configuration"))
+            }
+            (Some(TargetKind::Http { store: true }), Ask::Http(call)) if !call.method.reads() => {
+                Some(format!("target `{target}` is an object store, which is only read"))
+            }
+            (Some(TargetKind::Sql { .. }), Ask::Sql(_)) | (Some(TargetKind::Http { .. }), Ask::Http(_)) => None,
             (Some(TargetKind::Programs(known)), Ask::Process(run)) => {
                 let unknown = run.pipe.iter().filter_map(|p| p.first()).find(|p| !known.contains(*p));
                 unknown.map(|p| format!("target `{target}` does not declare the program `{p}`"))

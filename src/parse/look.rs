@@ -23,7 +23,7 @@ pub(super) fn refused(call: &HttpAsk, expect: &Expect) -> bool {
 /// Previews and further questions that use a method which could change something.
 pub(super) fn faults(runbook: &Runbook) -> Vec<(Vec<String>, String)> {
     let at = |id: &str| vec![format!("id: {id}")];
-    let mut all = Vec::new();
+    let mut all: Vec<_> = lint::asks(runbook).iter().filter_map(|(target, ask, _)| listing(target, ask)).collect();
     let tasks = || runbook.steps.iter().flat_map(|s| lint::tasks(&s.work).into_iter().map(|t| (s.id.as_str(), t)));
     for (id, task) in tasks() {
         if let Some(what) = task.preview.as_ref().and_then(preview) {
@@ -48,6 +48,18 @@ pub(super) fn faults(runbook: &Runbook) -> Vec<(Vec<String>, String)> {
         }
     }
     all
+}
+
+/// A call that lists, and does not say one way to read the list.
+fn listing(target: &str, ask: &Ask<'_>) -> Option<(Vec<String>, String)> {
+    let Ask::Http(call) = ask else { return None };
+    let what = match (&call.list, &call.backups, &call.rows) {
+        (_, Some(_), Some(_)) => "a list of backups is one row already: leave out `rows`",
+        (Some(_), _, _) if call.method != Method::Get => "`list` uses get",
+        (Some(_), None, None) => "say what becomes of the list: `rows` or `backups`",
+        _ => return None,
+    };
+    Some((vec![format!("target: {target}")], format!("a call to `{target}`: {what}")))
 }
 
 fn preview(preview: &Preview) -> Option<String> {

@@ -204,12 +204,13 @@ impl Store {
         Ok(count)
     }
 
-    /// The newest rows that were kept for each parameter until `until`, by runbook and parameter.
+    /// The newest rows that were kept for each parameter until `until`, else the oldest there are, by runbook and
+    /// parameter.
     ///
     /// # Errors
     /// The store cannot be asked.
     pub async fn kept(&self, until: Millis) -> Result<BTreeMap<String, BTreeMap<String, String>>, StoreError> {
-        let sql = "SELECT k.runbook, k.param, k.content FROM kept k WHERE k.at = (SELECT MAX(n.at) FROM kept n WHERE n.runbook = k.runbook AND n.param = k.param AND n.at <= $1)";
+        let sql = "SELECT k.runbook, k.param, k.content FROM kept k WHERE k.at = COALESCE((SELECT MAX(n.at) FROM kept n WHERE n.runbook = k.runbook AND n.param = k.param AND n.at <= $1), (SELECT MIN(n.at) FROM kept n WHERE n.runbook = k.runbook AND n.param = k.param))";
         let mut kept = BTreeMap::<String, BTreeMap<String, String>>::new();
         for row in sqlx::query(sql).bind(until.0).fetch_all(self.readers()).await? {
             let runbook: String = row.try_get("runbook")?;

@@ -2,9 +2,7 @@
 //! Alertmanager delivers, the bot diagnoses. Judged by the server's log and the practice chat's record.
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use drbot::clock;
@@ -15,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::alerts::{TOKEN, card, cards, http, listening};
+use crate::program::{Program, port};
 use crate::support::{Folder, figures};
 use crate::world::{CHANNEL, LIMIT, World};
 
@@ -23,41 +22,12 @@ const TOLD_WITHIN: i64 = 15_000;
 /// How long the bot is frozen: longer than Alertmanager waits for an answer (10 s), twice.
 const FROZEN: Duration = Duration::from_secs(25);
 
-/// A program that ends with us, however we end: its keeper reads a pipe that closes when we do.
-struct Program {
-    keeper: Child,
-}
-
-impl Program {
-    fn start(name: &str, arguments: &[String], log: &Path) -> Program {
-        let found = ["/usr/bin", "/usr/local/bin", "/bin"].iter().any(|f| Path::new(f).join(name).exists());
-        assert!(found, "{name} is missing: script/setup tests installs it");
-        let log = fs::File::create(log).expect("a log");
-        let script = r#""$@" </dev/null & pid=$!; trap '' INT TERM HUP; cat >/dev/null; kill -KILL $pid; wait $pid"#;
-        let mut keeper = Command::new("/bin/sh");
-        keeper.args(["-c", script, "keeper", name]).args(arguments);
-        keeper.stdin(Stdio::piped()).stdout(log.try_clone().expect("a log")).stderr(log);
-        Program { keeper: keeper.spawn().expect("a shell") }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
-    }
-}
-
 /// Fields drop in order: the programs before their folder.
 struct Monitoring {
     _programs: Vec<Program>,
     alertmanager: String,
     prometheus: String,
     folder: Folder,
-}
-
-fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
 }
 
 const EXAMPLE: &str = include_str!("../../deploy/alertmanager.example.yml");

@@ -41,7 +41,9 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
         ("supabase-token", "Bearer sbp_0123456789\n"),
         ("recovery-db-observer", "postgres://drbot_observer:a@recovery.example/postgres\n"),
         ("recovery-db-operator", "postgres://drbot_operator:b@recovery.example/postgres\n"),
-        ("backup-store", "Bearer store_0123456789\n"),
+        ("backup-job-token", "Bearer ghs_9876543210\n"),
+        ("backup-store-access-key", "AKIA0123456789\n"),
+        ("backup-store-secret-key", "store_0123456789\n"),
         ("supabase-secret-key", "sb_secret_0123456789\n"),
         ("github-token", "Bearer ghs_0123456789\n"),
         ("n8n-key", "n8n_0123456789\n"),
@@ -69,7 +71,9 @@ fn the_example_loads_and_shows_the_defaults() {
     assert_eq!([1, 2, 3].map(|tier| needed(tier, Risk::Disruptive)), [1, 1, 1]);
     assert!(least.alerts.alertmanager().is_none(), "no alerts unless they are asked for");
     assert!(matches!(example.alerts.alertmanager(), Some(Ok(_))));
-    assert!(example.secrets().contains(&"a-token-that-is-old".to_owned()), "for the redactor");
+    for secret in ["a-token-that-is-old", "AKIA0123456789", "store_0123456789"] {
+        assert!(example.secrets().contains(&secret.to_owned()), "{secret}: for the redactor");
+    }
     let catalog = app::load_catalog(&commands(), &app::site(&example)).unwrap();
     assert!(catalog.runbooks.values().all(|l| l.unusable.is_none()), "the shipped runbooks can run with it");
 }
@@ -97,6 +101,25 @@ fn the_example_mentions_every_key() {
     let words: BTreeSet<&str> = EXAMPLE.split(|c: char| c.is_whitespace() || "{}[],".contains(c)).collect();
     let missing: Vec<_> = keys.iter().filter(|k| !words.contains(format!("{k}:").as_str())).collect();
     assert!(missing.is_empty(), "deploy/drbot.example.yaml does not mention {missing:?}");
+}
+
+#[test]
+fn an_object_store_has_a_key_and_nothing_beside_it() {
+    let with = |line: &str| read(&LEAST.replace("runbooks:", &format!("  s: {{ {line} }}\nrunbooks:")));
+    let good = "base: \"https://h\", s3: { region: r, access_key: AKIA0123, secret_key: b }";
+    assert!(with(good).is_ok());
+    let cases = [
+        (
+            "s3: { region: r, prefix: /a, access_key: AKIA0123 }, base: \"https://h\"",
+            "targets.s.s3.secret_key is missing",
+        ),
+        (&*good.replace("region: r", "region: r, prefix: /a"), "targets.s.s3.prefix is `/a`: it ends with /"),
+        (&*format!("headers: {{ A: b }}, {good}"), "targets.s: s3 needs `base`"),
+    ];
+    for (line, said) in cases {
+        let faults = with(line).unwrap_err();
+        assert!(faults.iter().any(|f| f.contains(said)), "{line}: {faults:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use drbot::clock;
 use drbot::execute::http::{Http, HttpFault, HttpTarget, Lookup, forbidden};
 use drbot::model::http::{HttpCall, HttpExpect, JsonExpect, Method};
 use drbot::model::time::Span;
@@ -63,25 +64,18 @@ fn route(uri: &Uri) -> Response {
 
 fn target(base: &Url) -> HttpTarget {
     let headers = vec![("Authorization".to_owned(), format!("Bearer {CANARY}"))];
-    HttpTarget { base: base.clone(), headers, allow_private: true }
+    HttpTarget { base: base.clone(), headers, allow_private: true, store: None }
 }
 
 fn http(target: HttpTarget) -> Http {
-    Http::new([("api".to_owned(), target)].into())
+    Http::new([("api".to_owned(), target)].into(), clock::now)
 }
 
 fn call(method: Method, path: &str) -> HttpCall {
-    let path = path.to_owned();
-    HttpCall {
-        method,
-        path,
-        headers: vec![],
-        body: None,
-        form: false,
-        timeout: Span::seconds(10),
-        cap_bytes: 65_536,
-        rows: None,
-    }
+    let mut call: HttpCall =
+        serde_json::from_str(r#"{"method": "get", "path": "/", "timeout": "10s", "cap_bytes": 65536}"#).unwrap();
+    (call.method, call.path) = (method, path.to_owned());
+    call
 }
 
 fn get(path: &str) -> HttpCall {
@@ -382,7 +376,7 @@ async fn private_addresses_in_any_clothes_are_refused() {
     let port = base.port().unwrap();
     for host in INSIDE {
         let Ok(base) = Url::parse(&format!("http://{host}:{port}/")) else { continue };
-        let http = http(HttpTarget { base, headers: vec![], allow_private: false });
+        let http = http(HttpTarget { base, headers: vec![], allow_private: false, store: None });
         let fault = http.call("api", &get("/status")).await.unwrap_err();
         // A name may also be unknown here.
         let unknown = matches!(fault, HttpFault::NotSent { .. }) && host == "localhost.";
@@ -404,7 +398,8 @@ async fn private_addresses_in_any_clothes_are_refused() {
 fn named(base: &Url, private: bool, lookup: Lookup) -> Http {
     let mut base = base.clone();
     base.set_host(Some("api.example.com")).unwrap();
-    Http::with_lookup([("api".to_owned(), HttpTarget { base, headers: vec![], allow_private: private })].into(), lookup)
+    let target = HttpTarget { base, headers: vec![], allow_private: private, store: None };
+    Http::with_lookup([("api".to_owned(), target)].into(), clock::now, lookup)
 }
 
 #[tokio::test]
@@ -471,7 +466,7 @@ async fn secrets_of_a_target_show_nowhere() {
         .map(|(name, target)| (name.to_owned(), target))
         .into();
     let mut shown = format!("{targets:?}");
-    let http = Http::new(targets);
+    let http = Http::new(targets, clock::now);
     shown += &format!("{http:?}");
     let with = |name: &str, value: &str| HttpCall { headers: vec![(name.to_owned(), value.to_owned())], ..get("/x") };
     let calls = [

@@ -215,6 +215,36 @@ fn what_the_installation_lacks_is_told_where_it_is_named() {
     assert!(reader[0].contains("no operator role") && marked(&reader[0]), "{reader:?}");
 }
 
+/// A list needs a store, one way to read it, and a target that says so.
+#[test]
+fn a_listing_is_asked_of_an_object_store_and_read_one_way() {
+    let with = |call: &str, site: &Site| {
+        let check = format!(
+            "    - id: listed\n      target: files\n      call: {call}\n      expect: {{ rows: {{ at_least: 1 }} }}\n      figure: x\nsteps:"
+        );
+        said(&GOOD.replacen("steps:", &check, 1), site)
+    };
+    let listed = "{ path: /, list: {}, backups: { within_hours: 24 } }";
+    assert_eq!(with(listed, &Site::default()), Vec::<String>::new());
+    let wrong = [
+        ("{ path: /, list: {} }", "say what becomes of the list"),
+        ("{ path: /, method: head, list: {}, backups: { within_hours: 24 } }", "`list` uses get"),
+        ("{ path: /, backups: { within_hours: 24 }, rows: { columns: { a: /a } } }", "leave out `rows`"),
+    ];
+    for (call, what) in wrong {
+        let said = with(call, &Site::default());
+        assert!(said.len() == 1 && said[0].contains(what) && marked(&said[0]), "{call}: {said:?}");
+    }
+    let site = |store| Site {
+        targets: [("db".into(), TargetKind::Sql { operator: true }), ("files".into(), TargetKind::Http { store })]
+            .into(),
+        configured: true,
+        ..Site::default()
+    };
+    assert_eq!(with(listed, &site(true)), Vec::<String>::new());
+    assert!(with(listed, &site(false))[0].contains("target `files` is no object store"));
+}
+
 #[test]
 fn the_shipped_runbooks_are_silent_and_warnings_are_printed() {
     let check = |folder: &std::path::Path| {

@@ -173,7 +173,7 @@ async fn running(session: &mut Session) -> bool {
 #[test]
 fn the_files_fit_the_structs() {
     let shared: Shared = serde_saphyr::from_str(&fs::read_to_string(commands().join("_shared.yaml")).unwrap()).unwrap();
-    assert_eq!(shared.scenarios.len(), 9);
+    assert_eq!(shared.scenarios.iter().filter(|s| s.id.starts_with('S')).count(), 9, "the page's");
     let runbook = runbook();
     assert!(shared.scenarios.iter().any(|s| s.runbook == runbook.runbook && s.tier == runbook.tier));
     assert_eq!(runbook.objectives, shared.objectives);

@@ -138,6 +138,9 @@ pub fn rights(runbook: &str) -> String {
 /// A runbook and those that it contains or leads to.
 fn with_parts(runbook: &str) -> Vec<String> {
     let mut all = vec![runbook.to_owned()];
+    if runbook == "total-data-loss" {
+        all.push("drill".to_owned());
+    }
     let mut at = 0;
     while let Some(name) = all.get(at) {
         let text =

@@ -1,5 +1,5 @@
 //! Data corruption through the running bot: what the page would have done (in a transaction that is rolled
-//! back), and that the shipped runbook does not; each repair once, again, refused and undone by hand.
+//! back), and that the shipped runbook does not.
 
 use std::process::Command;
 
@@ -8,12 +8,11 @@ use drbot::practice::slack::plain_text;
 use serde_json::{Value, json};
 
 use crate::saas::{SAAS, Saas, rights};
-use crate::vendors::Got;
 use crate::vendors::supabase::TOKEN;
 use crate::world::{CHANNEL, LIMIT};
 
 pub const RUNBOOK: &str = "data-corruption";
-const PROJECT: &str = "practiceprojectabcde";
+pub const PROJECT: &str = "practiceprojectabcde";
 
 /// One calendar with 25 bookings, one booking with a payment and one conversation with 7 messages vanish,
 /// past the keys.
@@ -29,7 +28,7 @@ delete from whatsapp_conversations where id = id('conversation-2');";
 const WALK_IN: &str = "insert into bookings (id, customer_name, starts_at) values (id('walk-in'), 'Walk-in', now())";
 
 /// A copy as an operator would load it beforehand.
-const COPY: &str = "
+pub const COPY: &str = "
 insert into backup.calendars select * from calendars;
 insert into backup.bookings select * from bookings;
 insert into backup.whatsapp_conversations select * from whatsapp_conversations;";
@@ -182,28 +181,6 @@ async fn s4_8_parents_come_back_from_the_copy() {
     let now = [saas.fingerprints().await, vec![saas.fingerprint("whatsapp_conversations").await]].concat();
     assert_eq!(now, whole, "every column is what it was");
     assert_eq!(saas.asked("restore-point"), 1);
-
-    // Undone by hand, as the card says.
-    saas.sql(
-        "set session_replication_role = replica;
-         delete from calendars where id = id('calendar-2'); delete from bookings where id = id('booking-5');
-         insert into calendars values (id('squatter'), id('user-5'), 'Squatter', 'calendar-2', now())",
-    )
-    .await;
-    assert_eq!(saas.fingerprints().await[..3], damaged[..3]);
-    saas.sql(
-        "set session_replication_role = replica; delete from calendars where id = id('squatter');
-              insert into calendars select * from backup.calendars where id = id('calendar-2');
-              insert into bookings select * from backup.bookings where id = id('booking-5')",
-    )
-    .await;
-
-    // Again: nothing is missing, so nobody is asked for anything.
-    saas.world.say("alice", &format!("declare {RUNBOOK}")).await;
-    saas.run("repair=parents").await;
-    let again = saas.see(|t| t.contains("INC-2") && t.contains("Recovered after")).await;
-    assert!(again.contains("nothing to do"), "{again}");
-    assert_eq!(saas.vendors.changes().len(), 1);
     saas.finish();
 }
 
@@ -234,32 +211,14 @@ async fn s4_3_4_orphans_move_whole_and_nothing_else() {
     saas.approve("step: Move orphans", &["carol"]).await;
     let refused = saas.card("Paused").await;
     assert!(refused.contains("the rows changed since the approval"), "{refused}");
-    saas.sql("delete from bookings where id = id('late'); revoke insert on quarantine.rows from drbot_operator").await;
-    saas.world.say("alice", "next").await;
-    saas.approve("step: Move orphans", &["bob", "carol"]).await;
-    saas.card("permission denied").await;
-    assert_eq!(saas.fingerprints().await, damaged, "nothing half done");
-
-    saas.sql("grant insert on quarantine.rows to drbot_operator").await;
+    saas.sql("delete from bookings where id = id('late')").await;
+    assert_eq!(saas.fingerprints().await, damaged);
     saas.world.say("alice", "next").await;
     saas.approve("step: Move orphans", &["bob", "carol"]).await;
     saas.see(|t| t.contains("Recovered after") && t.contains("0 payments of 0 missing bookings")).await;
     assert_eq!(saas.ask(left).await, "275 182", "25 bookings, their 17 payments and the one without a booking");
     assert_eq!(saas.ask("select count(*)::text from quarantine.rows").await, "50");
     assert_eq!(saas.ask("select count(*)::text from bookings where id = id('walk-in')").await, "1", "s4_3");
-
-    // Again: nothing to do. Then undone by hand, as the card says.
-    saas.world.say("alice", &format!("declare {RUNBOOK}")).await;
-    saas.run("repair=quarantine").await;
-    saas.see(|t| t.contains("INC-2") && t.contains("Recovered after") && t.contains("nothing to do")).await;
-    saas.sql(
-        "set session_replication_role = replica;
-         insert into bookings select (jsonb_populate_record(null::bookings, content)).* from quarantine.rows where relation = 'bookings';
-         insert into booking_payments select (jsonb_populate_record(null::booking_payments, content)).* from quarantine.rows where relation = 'booking_payments';
-         insert into whatsapp_messages select (jsonb_populate_record(null::whatsapp_messages, content)).* from quarantine.rows where relation = 'whatsapp_messages';",
-    )
-    .await;
-    assert_eq!(saas.fingerprints().await, damaged);
     saas.finish();
 }
 
@@ -294,15 +253,10 @@ async fn s4_6_7_a_rewind_takes_all_that_it_must() {
         assert!(card.contains(part), "{part}: {card}");
     }
     assert_eq!(saas.asked("restore-pitr"), 0, "one person is not enough");
-    saas.vendors.with(|b| b.supabase.change_fault = Some(403));
     saas.approve("step: Rewind", &["carol"]).await;
-    saas.card("answered 403").await;
-    saas.vendors.with(|b| b.supabase.change_fault = None);
-    saas.world.say("alice", "next").await;
-    saas.approve("step: Rewind", &["bob", "carol"]).await;
-    let sent = saas.world.slack.wait(LIMIT, || (saas.asked("restore-pitr") == 2).then_some(())).await;
+    let sent = saas.world.slack.wait(LIMIT, || (saas.asked("restore-pitr") == 1).then_some(())).await;
     assert!(sent.is_some(), "the call went out");
-    let body: Value = serde_json::from_str(&saas.vendors.changes()[2].body).expect("JSON");
+    let body: Value = serde_json::from_str(&saas.vendors.changes()[1].body).expect("JSON");
     assert_eq!(
         body,
         json!({"recovery_time_target_unix": to.as_second()}),
@@ -317,18 +271,6 @@ async fn s4_6_7_a_rewind_takes_all_that_it_must() {
     saas.vendors.with(|b| b.supabase.projects.insert(PROJECT.into(), "ACTIVE_HEALTHY".into()));
     saas.see(|t| t.contains("Recovered after") && t.contains("0 bookings of 0 missing calendars")).await;
     assert_eq!(saas.fingerprints().await, whole);
-
-    // The way back that the card names exists under exactly that name.
-    let undo = Got {
-        method: "POST".into(),
-        path: format!("/management/v1/projects/{PROJECT}/database/backups/undo"),
-        query: Default::default(),
-        headers: [("authorization", format!("Bearer {TOKEN}")), ("content-type", "application/json".into())]
-            .map(|(k, v)| (k.to_owned(), v))
-            .into(),
-        body: json!({"name": "before-repair"}).to_string(),
-    };
-    assert_eq!(saas.vendors.with(|b| b.supabase.answer(&undo)).expect("documented").0, 201);
     saas.finish();
 }
 

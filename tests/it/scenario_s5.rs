@@ -14,7 +14,7 @@ const CALENDAR: &str = "id('calendar-1')";
 /// Settings of a zone in which it is about this hour now, on any day; `Etc/GMT-3` is three hours east.
 const ZONE: &str = "UPDATE calendar_settings SET business_days = '{1,2,3,4,5,6,7}', opens = '09:00', closes = '18:00', timezone = (SELECT 'Etc/GMT' || CASE WHEN east > 0 THEN '-' ELSE '+' END || abs(east) FROM (SELECT (HOUR - extract(hour FROM now() AT TIME ZONE 'UTC')::int + 36) % 24 - 12 AS east) z)";
 
-async fn stage() -> Saas {
+pub async fn stage() -> Saas {
     let rights: Vec<&str> = FILE.lines().filter_map(|l| l.strip_prefix("# -- ")).collect();
     let saas = Saas::start(RUNBOOK, &rights.join("\n"), |w, vendors| {
         w.more_targets.push(vendors.target("n8n", "n8n", ("X-N8N-API-KEY", KEY)));
@@ -210,49 +210,17 @@ async fn the_whole_scenario() {
     let made: Vec<String> = saas.vendors.changes().iter().map(crate::vendors::Got::line).collect();
     assert_eq!(made, [format!("POST /n8n/api/v1/workflows/{WORKFLOW}/activate")]);
     assert_eq!(saas.fingerprint("bookings").await, others);
-
-    // Again: nothing is left to do, and nobody is asked to approve anything.
-    let settings = saas.fingerprint("calendar_settings").await;
-    let calendar = saas.calendar().await;
-    saas.world.say("alice", &format!("run S5 calendar={calendar}")).await;
-    saas.done("try").await;
-    saas.done("reconnect").await;
-    saas.see(|t| t.matches("nothing to do").count() >= 3 && t.contains("Verified:")).await;
-    assert_eq!((saas.fingerprint("calendar_settings").await, saas.vendors.changes().len()), (settings, 1));
-
-    // The undo of the activation, by hand.
-    let path = format!("/n8n/api/v1/workflows/{WORKFLOW}/deactivate");
-    assert_eq!(saas.vendors.by_hand("POST", &path, ("X-N8N-API-KEY", KEY), "").await, 200);
-    assert!(!saas.vendors.with(|b| b.n8n.active));
     saas.finish();
 }
 
-/// n8n refuses: the workflow stays off. The database refuses in the middle: nothing is taken away, nothing
-/// is kept. And a message that nobody answered is not yet a recovery.
+/// A message that nobody answered is not yet a recovery.
 #[tokio::test]
-async fn refusals_leave_nothing_half_done() {
+async fn a_message_without_an_answer_is_no_recovery() {
     let saas = stage().await;
-    saas.vendors.with(|b| (b.n8n.active, b.n8n.change_fault) = (false, Some(409)));
     saas.silence("c.calendar_id = id('calendar-1')", "10 hours").await;
     saas.run_s5().await;
-    saas.approve("/activate", &["bob"]).await;
-    saas.see(|t| t.contains("answered 409: There is a conflict")).await;
-    assert!(!saas.vendors.with(|b| b.n8n.active));
-    saas.vendors.with(|b| b.n8n.change_fault = None);
-    saas.world.say("alice", "next").await;
-    saas.approve("/activate", &["bob"]).await;
     saas.done("try").await;
-
-    let before = saas.fingerprint("calendar_settings").await;
-    saas.sql("REVOKE UPDATE (whatsapp_qr_generated_at) ON calendar_settings FROM drbot_operator").await;
     saas.approve("calendar_settings s set", &["bob"]).await;
-    saas.see(|t| t.contains("42501") && t.contains("Paused")).await;
-    assert_eq!(saas.fingerprint("calendar_settings").await, before);
-    assert_eq!(saas.fingerprint("drbot.whatsapp_before").await, "empty");
-    saas.sql("GRANT UPDATE (whatsapp_qr_generated_at) ON calendar_settings TO drbot_operator").await;
-    saas.world.say("alice", "next").await;
-    saas.approve("calendar_settings s set", &["bob"]).await;
-
     saas.see(|t| t.contains("Or type: /dr done reconnect")).await;
     saas.message(false).await;
     saas.done("reconnect").await;

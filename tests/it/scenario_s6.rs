@@ -8,7 +8,7 @@ use crate::vendors::stripe::KEY;
 use crate::world::approval_id;
 
 const RUNBOOK: &str = "stripe-account-suspended";
-const PAST_DUE: &str = "requirements.past_due";
+pub const PAST_DUE: &str = "requirements.past_due";
 const DUE: [&str; 1] = ["individual.verification.document"];
 
 /// The page's detection, to the letter, as one text.
@@ -16,7 +16,7 @@ const LITERAL: &str = "SELECT coalesce(string_agg(stripe_account_id, ' ' ORDER B
 const REQUIRED: &str = "select string_agg(c.slug, ' ' order by c.slug) from payment_settings p join calendars c on c.id = p.calendar_id where p.payment_required_for_booking";
 const OPEN: &str = "select count(*)::text from drbot.payment_before where back_at is null";
 
-async fn stage() -> Stage {
+pub async fn stage() -> Stage {
     let page = "https://booking.example/settings/payments";
     Stage::start(RUNBOOK, &[("return_url", page), ("refresh_url", page)]).await
 }

@@ -53,8 +53,8 @@ const LITERAL_CONTAIN: &str = "
   UPDATE user_security_settings SET force_password_change = true, password_changed_at = NOW() WHERE user_id = id('user-9')";
 
 /// The bot with the scenario's targets, and the key that evidence is encrypted to.
-struct Breach {
-    saas: Saas,
+pub struct Breach {
+    pub saas: Saas,
     key: Folder,
     evidence: PathBuf,
 }
@@ -66,7 +66,7 @@ impl Drop for Breach {
     }
 }
 
-async fn stage() -> Breach {
+pub async fn stage() -> Breach {
     let key = Folder::new();
     let mut evidence = PathBuf::new();
     gpg(&key.0, &["--passphrase", "", "--pinentry-mode", "loopback", "--quick-gen-key", KEY, "default", "default"]);

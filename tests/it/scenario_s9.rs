@@ -21,6 +21,8 @@ use crate::vendors::supabase::{REF, TOKEN};
 use crate::world::LIMIT;
 
 const RUNBOOK: &str = "total-data-loss";
+/// What restores, on the day and in a drill.
+const PART: &str = "restore-backup";
 pub const RECOVERY: &str = "recovery";
 /// The recovery project's ref, as its tag says.
 pub const NEW: &str = "zyxwvutsrqponmlkjihg";
@@ -43,7 +45,7 @@ const PROGRAMS: [&str; 16] = [
     "tee",
     "wc",
 ];
-const CATALOG: &str =
+pub const CATALOG: &str =
     "select coalesce(md5(string_agg(c.oid || ' ' || c.relname || ' ' || c.relkind::text, '|' order by c.oid)), 'empty')
   from pg_class c where c.relnamespace = 'public'::regnamespace";
 const COUNTED: [&str; 16] = [
@@ -68,8 +70,8 @@ const COUNTED: [&str; 16] = [
 /// The bot, the recovery database, and the store's and the restore's folders.
 pub struct Loss {
     pub saas: Saas,
-    store: Folder,
-    work: Folder,
+    pub store: Folder,
+    pub work: Folder,
     _gpg: Folder,
 }
 
@@ -108,7 +110,16 @@ pub async fn staged(runbook: &str, change: impl FnOnce(&mut Wiring, &Vendors)) -
             ("smoke_service", "recovery".to_owned()),
             ("payments_back", "10d".to_owned()),
         ];
-        w.parameters.extend(values.into_iter().chain(user).map(|(name, value)| (RUNBOOK.into(), name.into(), value)));
+        let mut given: Vec<(String, String)> = values.into_iter().chain(user).map(|(n, v)| (n.to_owned(), v)).collect();
+        // What restores takes its values wherever it is contained.
+        given.retain(|(name, value)| {
+            let own = ["store", "store_config", "passphrase_file", "folder"].contains(&name.as_str());
+            w.parameters.extend(own.then(|| (PART.to_owned(), name.clone(), value.clone())));
+            !own || name == "folder"
+        });
+        // A drill stands alone.
+        given.retain(|_| runbook != "drill");
+        w.parameters.extend(given.into_iter().map(|(name, value)| (RUNBOOK.to_owned(), name, value)));
         change(w, vendors);
     })
     .await;
@@ -197,7 +208,7 @@ impl Loss {
         self.saas.vendors.with(|b| b.manifest = list);
     }
 
-    async fn catalog(&self) -> String {
+    pub async fn catalog(&self) -> String {
         let url = self.saas.database.superuser_url_of(RECOVERY);
         let mut conn = self.saas.database.connect(&url).await.expect("a session");
         sqlx::query_scalar(CATALOG).fetch_one(&mut conn).await.expect("the catalog")

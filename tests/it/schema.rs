@@ -302,12 +302,13 @@ fn examples() -> Vec<String> {
 /// The guide for authors: its whole runbooks load, and its pieces stand in the runbook that it walks through.
 #[tokio::test]
 async fn the_examples_of_the_guide_are_right() {
-    let shipped = fs::read_to_string(commands().join("database-performance.yaml")).unwrap();
+    let shipped =
+        ["database-performance.yaml", "backups.yaml"].map(|n| fs::read_to_string(commands().join(n)).unwrap());
     let shared = fs::read_to_string(commands().join("_shared.yaml")).unwrap();
     let judge = Judge::of("runbook").await;
     let (mut whole, mut pieces) = (0, 0);
     for text in examples() {
-        if shipped.contains(&text) {
+        if shipped.iter().any(|s| s.contains(&text)) {
             pieces += 1;
             continue;
         }

@@ -13,7 +13,7 @@ async fn status_is_answered_and_its_card_posted() {
     assert!(crate::world::private(&answer.body).contains("appears in this channel"), "{}", answer.body);
     let card = world.see(|t| t.contains("S8")).await;
     let text = plain_text(&card);
-    assert_eq!(text.matches("not configured").count(), 9, "{text}");
+    assert_eq!(text.matches("not configured").count(), 10, "{text}");
 
     world.bot.kill();
     world.bot.again().await.expect("the bot again");

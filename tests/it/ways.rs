@@ -1,7 +1,15 @@
 //! Every step four ways: once, twice, failing, undone. `offline` does it for every step of every shipped runbook on
-//! the decisions alone.
+//! the decisions alone; `real` for every changing step on the running bot.
 
 mod back;
+mod books;
+mod corruption;
+mod entry;
 mod failing;
+mod loss;
 mod offline;
+mod real;
+mod site;
+mod troubles;
 mod twice;
+mod walk;

@@ -4,6 +4,8 @@
 
 mod address;
 mod join;
+mod sign;
+mod store;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,11 +17,14 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use self::address::Door;
+use self::store::Reading;
 use crate::model::approval::TargetIdentity;
 use crate::model::http::{HttpAnswer, HttpCall, Method};
-use crate::model::time::Span;
+use crate::model::time::{Millis, Span};
 
 pub use self::address::{Lookup, forbidden};
+pub use self::sign::Keys;
+pub use self::store::ObjectStore;
 
 /// Longest wait for a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -48,6 +53,8 @@ pub struct HttpTarget {
     pub headers: Vec<(String, String)>,
     /// It may stand in a private network or on this machine.
     pub allow_private: bool,
+    /// It is an object store: every call is signed and only reads.
+    pub store: Option<ObjectStore>,
 }
 
 impl fmt::Debug for HttpTarget {
@@ -57,6 +64,7 @@ impl fmt::Debug for HttpTarget {
             .field("host", &self.base.host_str())
             .field("headers", &names)
             .field("allow_private", &self.allow_private)
+            .field("store", &self.store.is_some())
             .finish()
     }
 }
@@ -86,6 +94,15 @@ impl HttpFault {
 pub struct Http {
     targets: BTreeMap<String, HttpTarget>,
     door: Door,
+    now: fn() -> Millis,
+}
+
+/// What came back, before it is an answer.
+struct Raw {
+    status: u16,
+    bytes: Vec<u8>,
+    truncated: bool,
+    json: Option<serde_json::Value>,
 }
 
 impl fmt::Debug for Http {
@@ -95,18 +112,19 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// Knows the targets by name and finds hosts as this machine does; connects to nothing yet.
+    /// Knows the targets by name and finds hosts as this machine does; connects to nothing yet. `now` dates
+    /// signatures and answers.
     #[must_use]
-    pub fn new(targets: BTreeMap<String, HttpTarget>) -> Http {
-        Http::with_lookup(targets, address::system())
+    pub fn new(targets: BTreeMap<String, HttpTarget>, now: fn() -> Millis) -> Http {
+        Http::with_lookup(targets, now, address::system())
     }
 
     /// As `new`, with another way to find the addresses of a host.
     #[must_use]
-    pub fn with_lookup(targets: BTreeMap<String, HttpTarget>, lookup: Lookup) -> Http {
+    pub fn with_lookup(targets: BTreeMap<String, HttpTarget>, now: fn() -> Millis, lookup: Lookup) -> Http {
         // The only failure is that a provider is there already, which is what is wanted.
         drop(rustls::crypto::ring::default_provider().install_default());
-        Http { targets, door: Door::new(lookup) }
+        Http { targets, door: Door::new(lookup), now }
     }
 
     /// Which system a target is, if it is one of ours: its address without its path.
@@ -128,25 +146,58 @@ impl Http {
         let until = begun + call.timeout.std();
         let found = self.targets.get(target);
         let found = found.ok_or_else(|| refused(format!("target {target} is not configured")))?;
-        let request = request(found, call).map_err(|why| refused(format!("target {target}: {why}")))?;
-        let addresses = self.door.addresses(&found.base, found.allow_private, until).await;
-        let addresses = addresses.map_err(|fault| fault.of(target))?;
+        let of = Reading { name: target, target: found, until };
+        let raw = match &call.list {
+            Some(list) => self.listing(&of, call, list).await?,
+            None => {
+                let request = request(found, call, (self.now)());
+                let raw = self.exchange(&of, request.map_err(|why| refused(format!("target {target}: {why}")))?, call);
+                let raw = raw.await?;
+                if found.store.is_some() && !(200..300).contains(&raw.status) { raw.told() } else { raw }
+            }
+        };
+        let latency = Span(i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX));
+        let Raw { status, bytes, truncated, json } = raw;
+        let body = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(HttpAnswer { status, latency, body, truncated, json, at: (self.now)() })
+    }
+
+    /// Sends one request on a connection of its own.
+    async fn exchange(&self, of: &Reading<'_>, request: Request, call: &HttpCall) -> Result<Raw, HttpFault> {
+        let Reading { name, target, until } = of;
+        let addresses = self.door.addresses(&target.base, target.allow_private, *until).await;
+        let addresses = addresses.map_err(|fault| fault.of(name))?;
         let left = until.saturating_duration_since(Instant::now());
         // A little less than what is left: a connection that never came is then told from a doubt.
-        let client = client(&found.base, &addresses, CONNECT.min(left * 9 / 10));
-        let client = client.map_err(|why| not_sent(format!("target {target}: {why}")))?;
+        let client = client(&target.base, &addresses, CONNECT.min(left * 9 / 10));
+        let client = client.map_err(|why| not_sent(format!("target {name}: {why}")))?;
         let exchange = async {
-            let response = client.execute(request).await.map_err(|e| sent(target, e))?;
+            let response = client.execute(request).await.map_err(|e| sent(name, e))?;
             let status = response.status().as_u16();
-            let (bytes, truncated) = body(response, call.cap_bytes.min(BODY_CAP)).await.map_err(|e| sent(target, e))?;
+            let (bytes, truncated) = body(response, call.cap_bytes.min(BODY_CAP)).await.map_err(|e| sent(name, e))?;
             Ok((status, bytes, truncated))
         };
-        let (status, bytes, truncated) = timeout_at(until, exchange).await.unwrap_or_else(|_| {
-            Err(doubtful(format!("target {target}: no whole answer within {}", call.timeout.human())))
+        let (status, bytes, truncated) = timeout_at(*until, exchange).await.unwrap_or_else(|_| {
+            Err(doubtful(format!("target {name}: no whole answer within {}", call.timeout.human())))
         })?;
-        let latency = Span(i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX));
         let json = if truncated { None } else { serde_json::from_slice(&bytes).ok() };
-        Ok(HttpAnswer { status, latency, body: String::from_utf8_lossy(&bytes).into_owned(), truncated, json })
+        Ok(Raw { status, bytes, truncated, json })
+    }
+}
+
+impl HttpTarget {
+    /// A signed read of an address of this object store.
+    fn signed(&self, url: Url, method: Method, at: Millis) -> Result<Request, String> {
+        let store = self.store.as_ref().ok_or("it is no object store")?;
+        if url.scheme() == "http" && !self.allow_private {
+            return Err("its signature would travel in the clear: use https".to_owned());
+        }
+        let signed = sign::headers(&store.keys, method.word(), &url, at)?;
+        let mut request = Request::new(self::method(method), url);
+        for (name, value) in signed {
+            put(request.headers_mut(), name, &value, true)?;
+        }
+        Ok(request)
     }
 }
 
@@ -167,7 +218,13 @@ fn client(base: &Url, addresses: &[std::net::SocketAddr], connect: Duration) -> 
 }
 
 /// The call as it will be sent, or why it will not be.
-fn request(target: &HttpTarget, call: &HttpCall) -> Result<Request, String> {
+fn request(target: &HttpTarget, call: &HttpCall, at: Millis) -> Result<Request, String> {
+    if let Some(store) = &target.store {
+        if !call.headers.is_empty() || call.body.is_some() {
+            return Err("it is an object store: a call has no headers and no body".to_owned());
+        }
+        return target.signed(join::below(&target.base, &store.path(call)?)?, call.method, at);
+    }
     let url = join::below(&target.base, &call.path)?;
     if url.scheme() == "http" && !target.headers.is_empty() && !target.allow_private {
         return Err("its credentials would travel in the clear: use https".to_owned());

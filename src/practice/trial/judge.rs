@@ -8,11 +8,13 @@ use crate::model::approval::TargetIdentity;
 use crate::model::ask::Deed;
 use crate::model::effect::{Job, Question};
 use crate::model::expect::{Expect, Rows};
-use crate::model::http::{HttpAnswer, RowsAt};
+use crate::model::http::HttpAnswer;
 use crate::model::outcome::{Checked, Ended, Outcome, Verdict};
 use crate::model::runbook::EffectClass;
 use crate::model::statement::fill;
 use crate::model::time::Span;
+
+use super::stage::BEGINS;
 
 /// The verdicts of a list of questions.
 pub(super) fn checked(list: &[Question], answers: &Answers) -> Result<Outcome, String> {
@@ -69,6 +71,7 @@ fn http(answer: &Answer) -> HttpAnswer {
         body: answer.json.as_ref().map(ToString::to_string).unwrap_or_default(),
         truncated: false,
         json: answer.json.clone(),
+        at: BEGINS,
     }
 }
 
@@ -79,11 +82,13 @@ fn rows_of(deed: &Deed, answer: &Answer) -> Result<Rows, String> {
         let rows = list.iter().map(|row| columns.iter().map(|c| cell(row, c)).collect()).collect();
         return Ok(Rows { columns: columns.into_iter().cloned().collect(), rows, beyond: 0 });
     }
-    let at: Option<&RowsAt> = match deed {
-        Deed::Http(calls) => calls.first().and_then(|c| c.rows.as_ref()),
-        Deed::Sql(_) | Deed::Process(_) | Deed::Chain(_) => return Ok(Rows::default()),
-    };
-    http(answer).rows(at, 1_000)
+    match deed {
+        Deed::Http(calls) => match calls.first() {
+            Some(call) => http(answer).rows_of(call, 1_000),
+            None => http(answer).rows(None, 1_000),
+        },
+        Deed::Sql(_) | Deed::Process(_) | Deed::Chain(_) => Ok(Rows::default()),
+    }
 }
 
 /// The rows of a preview, or why there are none.

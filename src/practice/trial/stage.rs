@@ -22,6 +22,9 @@ use crate::model::world::{Decision, Guard, Held, Open, Rules, World};
 
 use super::record::KeptRows;
 
+/// When every recorded case begins, 2026-09-21T14:13:20Z: ages are counted from here.
+pub(super) const BEGINS: Millis = Millis(1_790_000_000_000);
+
 /// Who speaks: the first asks, the others agree.
 pub const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 
@@ -77,7 +80,7 @@ impl<'a> Stage<'a> {
             tells_own: false,
         };
         Stage {
-            now: Millis(1_790_000_000_000),
+            now: BEGINS,
             catalog,
             roster: Roster { home_team: "T1".into(), people: PEOPLE.map(person).into() },
             world: World { rules, ..World::default() },

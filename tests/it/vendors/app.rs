@@ -20,6 +20,8 @@ pub struct App {
     pub trusting: bool,
     /// A status that the webhook answers instead of its own.
     pub webhook_fault: Option<u16>,
+    /// A status that the inner functions answer instead of their own.
+    pub change_fault: Option<u16>,
     /// Types of the events that the webhook took.
     pub taken: Vec<String>,
     /// Events it was asked to fetch and process.
@@ -55,6 +57,9 @@ impl App {
     fn inner(&mut self, got: &Got, name: &str) -> Answer {
         if got.headers.get("apikey").map(String::as_str) != Some(SECRET) {
             return Some((401, json!({"message": "Invalid API key"})));
+        }
+        if let Some(status) = self.change_fault {
+            return Some((status, json!({"message": "It went wrong on our side"})));
         }
         let body: Value = serde_json::from_str(&got.body).ok()?;
         let key = got.headers.get("idempotency-key")?.clone();

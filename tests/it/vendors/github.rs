@@ -15,6 +15,8 @@ pub const WORKFLOW: &str = "/github/repos/booking/saas/actions/workflows/deploy-
 pub const DEPLOY: &str = "/github/repos/booking/saas/actions/workflows/deploy.yml/dispatches";
 
 const VARIABLES: &str = "/github/repos/booking/saas/actions/variables/";
+/// The one that makes a backup.
+pub const BACKUP: &str = "/github/repos/booking/saas/actions/workflows/backup.yml/dispatches";
 
 /// What GitHub knows.
 #[derive(Default)]
@@ -23,6 +25,8 @@ pub struct GitHub {
     pub deployed: Vec<(String, String)>,
     /// Repository variables.
     pub variables: BTreeMap<String, String>,
+    /// How often a backup was started.
+    pub backed_up: u32,
     /// A status that a dispatch answers instead of its own.
     pub fault: Option<u16>,
 }
@@ -59,13 +63,22 @@ impl GitHub {
         if let Some(name) = got.path.strip_prefix(VARIABLES) {
             return self.variable(got, name);
         }
-        if got.method != "POST" || ![WORKFLOW, DEPLOY].contains(&got.path.as_str()) || !got.query.is_empty() {
+        if got.method != "POST" || ![WORKFLOW, DEPLOY, BACKUP].contains(&got.path.as_str()) || !got.query.is_empty() {
             return None;
         }
         if let Some(status) = self.fault {
             return Some((status, json!({"message": "Resource not accessible by integration"})));
         }
         let body: Value = serde_json::from_str(&got.body).ok()?;
+        if got.path == BACKUP {
+            self.backed_up += u32::from(body == json!({"ref": "main"}));
+            let fits = body == json!({"ref": "main"});
+            return Some(if fits {
+                (204, Value::Null)
+            } else {
+                (422, json!({"message": "Unexpected inputs provided"}))
+            });
+        }
         let keys = |v: &Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
         let inputs = if got.path == DEPLOY { ["project", "sha"] } else { ["function", "sha"] };
         if keys(&body)? != ["inputs", "ref"] || keys(&body["inputs"])? != inputs {

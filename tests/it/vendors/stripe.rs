@@ -31,6 +31,8 @@ pub struct Stripe {
     pub change_fault: Option<u16>,
     /// Events whose retry named no endpoint: only somebody who listens on their own machine got them.
     pub unheard: Vec<String>,
+    /// The path of each POST that had an effect; a repetition under the same key has none.
+    pub made: Vec<String>,
     /// Calls that were too many in a second.
     pub throttled: u32,
     keys: BTreeMap<String, (String, Value)>,
@@ -211,6 +213,9 @@ impl Stripe {
             return Some((status, refusal("api_error", "It went wrong on our side")));
         }
         let same = format!("{} {}", got.path, got.body);
+        if !self.keys.contains_key(key) {
+            self.made.push(got.path.clone());
+        }
         let (before, first) = self.keys.entry(key.clone()).or_insert_with(|| (same.clone(), answer));
         let reused = refusal("idempotency_error", "Keys can only be used with the same parameters");
         Some(if *before == same { (200, first.clone()) } else { (400, reused) })

@@ -34,10 +34,14 @@ pub struct Supabase {
     pub restarts: u32,
     /// A status the data API answers instead of its own.
     pub data_fault: Option<u16>,
+    /// What the backups API answers instead of its own.
+    pub backups: Option<Value>,
     /// Project ref to its restore points and their state.
     pub restore_points: BTreeMap<String, BTreeMap<String, String>>,
     /// User id to the last `ban_duration` that was set.
     pub bans: BTreeMap<String, String>,
+    /// The points in time that projects were rewound to and not brought back from.
+    pub rewinds: Vec<u64>,
     /// A status that every change of the Management and Auth APIs answers instead of its own.
     pub change_fault: Option<u16>,
     /// The edge functions of every project.
@@ -163,6 +167,9 @@ impl Supabase {
                 200,
                 json!({"metrics": {"fs_size_bytes": 8_000_000_000_u64, "fs_avail_bytes": 3_000_000_000_u64, "fs_used_bytes": 5_000_000_000_u64}}),
             )),
+            ("POST", ["restart"]) if self.change_fault.is_some() => {
+                Some((self.change_fault?, json!({"message": "It went wrong on our side"})))
+            }
             ("POST", ["restart"]) if got.body.is_empty() => {
                 self.projects.insert(project.to_owned(), "RESTARTING".to_owned());
                 self.restarts += 1;
@@ -176,11 +183,7 @@ impl Supabase {
                 Some((200, Value::Array(services.collect())))
             }
             ("GET", ["health"]) => Some((400, json!({"message": "services is required"}))),
-            ("GET", ["database", "backups"]) if got.query.is_empty() => Some((
-                200,
-                json!({"region": "eu-central-1", "walg_enabled": true, "pitr_enabled": true, "backups": [],
-                    "physical_backup_data": {"earliest_physical_backup_date_unix": 1_760_000_000, "latest_physical_backup_date_unix": 1_763_000_000}}),
-            )),
+            ("GET", ["database", "backups"]) if got.query.is_empty() => Some((200, self.backup_list())),
             ("GET", ["database", "backups", "restore-point"]) => Some(self.last_restore_point(project)),
             ("POST", ["database", "backups", what]) => self.back_up(got, project, what),
             ("GET", ["functions"]) if got.query.is_empty() => Some((200, self.functions.list())),
@@ -188,6 +191,13 @@ impl Supabase {
             ("GET", ["analytics", "endpoints", "logs"]) => self.functions.logs(got),
             _ => None,
         }
+    }
+
+    fn backup_list(&self) -> Value {
+        self.backups.clone().unwrap_or_else(|| {
+            json!({"region": "eu-central-1", "walg_enabled": true, "pitr_enabled": true, "backups": [],
+                "physical_backup_data": {"earliest_physical_backup_date_unix": 1_760_000_000, "latest_physical_backup_date_unix": 1_763_000_000}})
+        })
     }
 
     /// The newest by name; the documents do not say what is answered when there are several.
@@ -222,10 +232,11 @@ impl Supabase {
             "undo" => {
                 let known = points.contains_key(fields.get("name")?.as_str()?);
                 known.then(|| self.projects.insert(project.to_owned(), "RESTORING".to_owned()));
+                known.then(|| self.rewinds.pop());
                 Some(if known { (201, json!({})) } else { (404, json!({"message": "No such restore point"})) })
             }
             "restore-pitr" => {
-                fields.get("recovery_time_target_unix")?.as_u64()?;
+                self.rewinds.push(fields.get("recovery_time_target_unix")?.as_u64()?);
                 self.projects.insert(project.to_owned(), "RESTORING".to_owned());
                 Some((201, json!({})))
             }
