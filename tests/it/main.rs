@@ -5,6 +5,7 @@ mod agreed;
 mod alerts;
 mod alerts_real;
 mod approvals;
+mod backup_job;
 mod catalog;
 mod config;
 mod coverage;

@@ -16,6 +16,8 @@ const ANYBODY: &str =
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/SERVICE/aws4_request, SignedHeaders=host, Signature=x";
 const READS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:ListBucket","s3:GetObject"],"Resource":"*"}]}"#;
 
+const ADDS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:PutObject","s3:GetObject"],"Resource":"*"}]}"#;
+
 /// Fields drop in order: the program before its folder.
 pub struct Moto {
     program: Option<Program>,
@@ -23,7 +25,16 @@ pub struct Moto {
     pub port: u16,
     pub access: String,
     pub secret: String,
+    /// curl's configuration with the key of the backup job: it may add, and read the list.
+    pub adds: String,
     folder: Folder,
+}
+
+/// curl's configuration with a key of this store.
+pub fn curl(access: &str, secret: &str) -> String {
+    format!(
+        "aws-sigv4 = \"aws:amz:us-east-1:s3\"\nheader = \"x-amz-content-sha256: UNSIGNED-PAYLOAD\"\nuser = \"{access}:{secret}\"\n"
+    )
 }
 
 fn between(text: &str, name: &str) -> String {
@@ -40,18 +51,16 @@ impl Moto {
         let words = ["-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned);
         let program = Some(Program::start("moto_server", &words, &folder.0.join("log")));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let (access, secret) = (String::new(), String::new());
-        let mut moto = Moto { program, client, port, access, secret, folder };
+        let (access, secret, adds) = (String::new(), String::new(), String::new());
+        let mut moto = Moto { program, client, port, access, secret, adds, folder };
         let until = Instant::now() + Duration::from_secs(60);
         while moto.client.get(moto.url("/moto-api/")).send().await.is_err() {
             assert!(Instant::now() < until, "moto did not start: {}", moto.log());
             sleep(Duration::from_millis(100)).await;
         }
-        moto.iam("CreateUser", "").await;
-        let key = moto.iam("CreateAccessKey", "").await;
-        (moto.access, moto.secret) = (between(&key, "AccessKeyId"), between(&key, "SecretAccessKey"));
-        let policy: String = url::form_urlencoded::byte_serialize(READS.as_bytes()).collect();
-        moto.iam("PutUserPolicy", &format!("&PolicyName=reads&PolicyDocument={policy}")).await;
+        (moto.access, moto.secret) = moto.user("drbot", READS).await;
+        let (access, secret) = moto.user("job", ADDS).await;
+        moto.adds = curl(&access, &secret);
         let made = moto.client.put(moto.url(&format!("/{BUCKET}"))).send().await.expect("an answer");
         assert_eq!(made.status(), 200);
         moto.open(false).await;
@@ -62,8 +71,17 @@ impl Moto {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    async fn iam(&self, action: &str, more: &str) -> String {
-        let form = format!("Action={action}&UserName=drbot&Version=2010-05-08{more}");
+    /// Somebody's new key.
+    async fn user(&self, name: &str, policy: &str) -> (String, String) {
+        self.iam("CreateUser", name, "").await;
+        let key = self.iam("CreateAccessKey", name, "").await;
+        let policy: String = url::form_urlencoded::byte_serialize(policy.as_bytes()).collect();
+        self.iam("PutUserPolicy", name, &format!("&PolicyName=its&PolicyDocument={policy}")).await;
+        (between(&key, "AccessKeyId"), between(&key, "SecretAccessKey"))
+    }
+
+    async fn iam(&self, action: &str, user: &str, more: &str) -> String {
+        let form = format!("Action={action}&UserName={user}&Version=2010-05-08{more}");
         let call = self.client.post(self.url("/")).header("authorization", ANYBODY.replace("SERVICE", "iam"));
         let call = call.header("content-type", "application/x-www-form-urlencoded").body(form);
         call.send().await.expect("an answer").text().await.expect("a text")

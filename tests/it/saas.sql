@@ -24,10 +24,14 @@ CREATE SCHEMA supabase_migrations;
 CREATE TABLE supabase_migrations.schema_migrations (version text PRIMARY KEY, name text, applied_at timestamptz NOT NULL DEFAULT now());
 CREATE SCHEMA auth;
 CREATE TABLE auth.users (id uuid PRIMARY KEY, email text, banned_until timestamptz);
+CREATE TABLE auth.identities (id uuid PRIMARY KEY, user_id uuid NOT NULL REFERENCES auth.users ON DELETE CASCADE, provider text NOT NULL);
+CREATE TABLE auth.mfa_factors (id uuid PRIMARY KEY, user_id uuid NOT NULL REFERENCES auth.users ON DELETE CASCADE, factor_type text NOT NULL, secret text);
 CREATE TABLE auth.sessions (id uuid PRIMARY KEY, user_id uuid NOT NULL REFERENCES auth.users ON DELETE CASCADE, created_at timestamptz NOT NULL DEFAULT now());
 
 INSERT INTO users SELECT id('user-' || n), format('user%s@booking.example', n), format('User %s', n), now() - interval '90 days' FROM generate_series(1, 60) AS n;
 INSERT INTO auth.users SELECT id, email FROM users;
+INSERT INTO auth.identities SELECT id('identity-' || n), id('user-' || n), 'email' FROM generate_series(1, 60) AS n;
+INSERT INTO auth.mfa_factors SELECT id('factor-' || n), id('user-' || n), 'totp', md5('factor-' || n) FROM generate_series(1, 3) AS n;
 INSERT INTO auth.sessions SELECT id('session-' || n), id('user-' || n) FROM generate_series(1, 40) AS n;
 INSERT INTO user_roles SELECT id('user-' || n), CASE WHEN n <= 3 THEN 'admin' WHEN n <= 20 THEN 'owner' ELSE 'staff' END, now() - interval '80 days' FROM generate_series(1, 60) AS n;
 INSERT INTO user_sessions SELECT id('session-' || n), id('user-' || n) FROM generate_series(1, 40) AS n;

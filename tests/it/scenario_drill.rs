@@ -34,12 +34,15 @@ async fn drilled(loss: &Loss, number: usize) {
     let card = saas.see(wanted).await;
     assert!(card.contains(NEW) && card.contains("drop schema %I cascade"), "{card}");
     assert_ne!(loss.catalog().await, "empty", "it is really there");
-    assert_eq!(loss.fingerprint("bookings").await, saas.fingerprint("bookings").await);
+    for table in ["bookings", "auth.users", "auth.mfa_factors"] {
+        assert_eq!(loss.fingerprint(table).await, saas.fingerprint(table).await, "{table}");
+    }
     let shown = saas.shown(&format!("INC-{number} look")).await;
     assert!(shown.contains("newest_booking"), "{shown}");
     saas.approve("step: Empty the recovery project", &["bob"]).await;
     saas.see(|t| t.contains(&name) && t.contains("Recovered after") && t.contains("0 things in schema public")).await;
     assert_eq!(loss.catalog().await, "empty");
+    assert_eq!(loss.fingerprint("auth.users").await, "empty", "no account stays behind");
 }
 
 /// On the day nobody takes the recovery project away for a drill.

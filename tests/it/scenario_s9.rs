@@ -3,16 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use drbot::execute::sql::grants;
 use drbot::practice::bot::Wiring;
 use drbot::practice::scratch::PASSWORD;
-use serde_json::json;
-use sha2::{Digest, Sha256};
 use sqlx::Connection;
 
-use crate::moto::Moto;
+use crate::moto::{Moto, curl};
 use crate::saas::{SAAS, Saas, rights};
 use crate::scenario_smoke::{SECRET, behind, synthetic};
 use crate::support::Folder;
@@ -85,9 +82,7 @@ pub async fn stage() -> Loss {
 pub async fn staged(runbook: &str, remote: Option<&Moto>, change: impl FnOnce(&mut Wiring, &Vendors)) -> Loss {
     let (store, work, home) = (Folder::new(), Folder::new(), Folder::new());
     fs::write(home.0.join("pass"), PASSPHRASE).expect("written");
-    let config = remote.map_or_else(String::new, |m| {
-        format!("aws-sigv4 = \"aws:amz:us-east-1:s3\"\nheader = \"x-amz-content-sha256: UNSIGNED-PAYLOAD\"\nuser = \"{}:{}\"\n", m.access, m.secret)
-    });
+    let config = remote.map_or_else(String::new, |m| curl(&m.access, &m.secret));
     fs::write(home.0.join("curl"), config).expect("written");
     let user = synthetic(&home.0, SECRET);
     let saas = Saas::start(runbook, &rights("stripe-webhook-failures"), |w, vendors| {
@@ -132,9 +127,11 @@ pub async fn staged(runbook: &str, remote: Option<&Moto>, change: impl FnOnce(&m
     let port = saas.database.port();
     let login = format!("host=127.0.0.1\nport={port}\nuser=restorer\npassword={PASSWORD}\ndbname={RECOVERY}");
     fs::write(home.0.join("service"), format!("[recovery]\n{login}\n")).expect("written");
-    // A dump names the role whose default privileges these are; here that is the superuser, who loads nothing.
-    saas.sql("ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE SELECT ON TABLES FROM drbot_observer, drbot_operator")
+    let live = format!("host=127.0.0.1\nport={port}\nuser=backup\npassword={PASSWORD}\ndbname={SAAS}");
+    fs::write(home.0.join("live"), format!("[live]\n{live}\n")).expect("written");
+    saas.sql(&format!("CREATE ROLE backup LOGIN BYPASSRLS PASSWORD '{PASSWORD}'; GRANT pg_read_all_data TO backup"))
         .await;
+    saas.sql("ALTER TABLE user_security_settings ADD FOREIGN KEY (user_id) REFERENCES auth.users").await;
     saas.sql(&format!("CREATE ROLE restorer LOGIN PASSWORD '{PASSWORD}'")).await;
     recovery(&saas, RECOVERY).await;
     behind(&saas, RECOVERY);
@@ -143,12 +140,17 @@ pub async fn staged(runbook: &str, remote: Option<&Moto>, change: impl FnOnce(&m
     Loss { saas, store, work, _gpg: home }
 }
 
-/// An empty recovery project: tagged, and loaded by a role that is no superuser.
+/// An empty recovery project: the vendor's tables are there, it is tagged, and a role that is no superuser loads it.
 pub async fn recovery(saas: &Saas, name: &str) {
     saas.sql(&format!("CREATE DATABASE {name}")).await;
-    let owner = format!("ALTER SCHEMA public OWNER TO restorer; GRANT CREATE ON DATABASE {name} TO restorer");
+    let managed: Vec<&str> =
+        include_str!("saas.sql").lines().filter(|l| l.starts_with("CREATE") && l.contains(" auth")).collect();
+    let owner = format!(
+        "ALTER SCHEMA public OWNER TO restorer; GRANT CREATE ON DATABASE {name} TO restorer;
+         GRANT USAGE ON SCHEMA auth TO restorer; GRANT ALL ON ALL TABLES IN SCHEMA auth TO restorer"
+    );
     let tag = rights(RUNBOOK).replace("REF OF THE RECOVERY PROJECT", NEW);
-    for sql in [owner, grants("recovery-db", name), tag] {
+    for sql in [managed.join("\n"), owner, grants("recovery-db", name), tag] {
         saas.database.admin(name, &sql).await.expect("the recovery database");
     }
 }
@@ -169,11 +171,6 @@ async fn paid(saas: &Saas) {
     saas.vendors.with(|b| b.stripe.intents.extend(named));
 }
 
-fn run(program: &str, args: &[&str]) {
-    let out = Command::new(program).args(args).output().expect(program);
-    assert!(out.status.success(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
-}
-
 impl Loss {
     /// Waits until the live database's rows were counted and kept.
     async fn counted(&self) {
@@ -188,53 +185,6 @@ impl Loss {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         panic!("nothing was kept: {}", self.saas.world.bot.log());
-    }
-
-    /// Backs the SaaS up as the backup job does, `hours` ago; `spoil` changes the encrypted file.
-    pub async fn back_up(&self, hours: i64, passphrase: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
-        self.back_up_edited(hours, passphrase, |plain| plain, spoil).await;
-    }
-
-    /// The same; `edit` changes the dump before it is packed.
-    pub async fn back_up_edited(
-        &self,
-        hours: i64,
-        passphrase: &str,
-        edit: impl FnOnce(String) -> String,
-        spoil: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let at = |name: &str| self.store.0.join(name).display().to_string();
-        let from = self.saas.database.superuser_url_of(SAAS);
-        let without = ["--no-owner", "--exclude-schema=drbot", "--exclude-schema=drbot_recovery"];
-        run("pg_dump", &[&without[..], &["--file", &at("plain"), &from]].concat());
-        let plain = fs::read_to_string(at("plain")).expect("a dump");
-        fs::write(at("plain"), edit(plain)).expect("written");
-        run("gzip", &["--force", &at("plain")]);
-        let home = self._gpg.0.display().to_string();
-        let key = ["--pinentry-mode", "loopback", "--passphrase", passphrase, "--symmetric", "--yes"];
-        let files = ["--output".to_owned(), at("b.gpg"), at("plain.gz")];
-        let all: Vec<&str> =
-            ["--homedir", &home, "--batch"].into_iter().chain(key).chain(files.iter().map(String::as_str)).collect();
-        run("gpg", &all);
-        fs::remove_file(at("plain.gz")).expect("removed");
-        let mut bytes = fs::read(at("b.gpg")).expect("encrypted");
-        spoil(&mut bytes);
-        fs::write(at("b.gpg"), &bytes).expect("written");
-        let mut counts = serde_json::Map::new();
-        let mut conn = self.saas.database.connect(&self.saas.database.superuser_url_of(SAAS)).await.expect("a session");
-        for table in COUNTED {
-            let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
-            let n: i64 = sqlx::query_scalar(sql).fetch_one(&mut conn).await.expect(table);
-            counts.insert(table.to_owned(), n.into());
-        }
-        conn.close().await.expect("closed");
-        counts.insert("granted_anon".into(), 0.into());
-        counts.insert("granted_authenticated".into(), 0.into());
-        let taken = jiff::Timestamp::from_second(drbot::clock::now().0 / 1000 - hours * 3600).expect("a time");
-        let sha: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-        let list = json!([{"key": "b.gpg", "sha256": sha, "bytes": bytes.len(), "taken_at": taken.to_string(), "counts": counts}]);
-        fs::write(at("manifest.json"), list.to_string()).expect("written");
-        self.saas.vendors.with(|b| b.manifest = list);
     }
 
     pub async fn catalog(&self) -> String {
@@ -305,6 +255,9 @@ async fn the_newest_backup_is_restored_and_proved() {
     assert!(loss.clean(), "the plaintext is gone before anybody goes on");
     for table in COUNTED {
         assert_eq!(loss.fingerprint(table).await, saas.fingerprint(table).await, "{table}");
+    }
+    for table in ["auth.users", "auth.identities", "auth.mfa_factors"] {
+        assert_eq!(loss.fingerprint(table).await, saas.fingerprint(table).await, "{table}: nobody could log in");
     }
     let lost = saas.world.show("lost").await;
     assert!(lost.contains("booking_payments          1 "), "the missing payment comes first: {lost}");

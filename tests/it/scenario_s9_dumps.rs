@@ -13,14 +13,14 @@ use drbot::practice::slack::plain_text;
 use sqlx::Connection;
 
 use crate::moto::Moto;
-use crate::scenario_s9::{COUNTED, Loss, NEW, PASSPHRASE, RECOVERY, stage, staged};
+use crate::scenario_s9::{COUNTED, Loss, NEW, PASSPHRASE, RECOVERY, recovery, stage, staged};
 use crate::world::{CHANNEL, approval_id};
 
 type Edit = fn(&str) -> String;
 
 /// Ways to have psql run a command, each a change of a sound dump. `TOKEN` is the dump's own; `RUN` creates
 /// the canary.
-const DISGUISES: [(&str, Edit); 8] = [
+const DISGUISES: [(&str, Edit); 10] = [
     ("before \\restrict", |d| format!("RUN\n{d}")),
     ("after the data of a COPY", |d| free(d).replacen("\n\\.\n", "\n\\.\nRUN\n", 1)),
     ("after a \\restrict that is a comment", |d| format!("/*\n\\restrict A\n*/\nRUN\n{}", free(d))),
@@ -30,6 +30,8 @@ const DISGUISES: [(&str, Edit); 8] = [
     }),
     ("with the line ends of another system", |d| free(d).replacen("\n\\.\n", "\n\\.\nRUN\n", 1).replace('\n', "\r\n")),
     ("after a second \\unrestrict", |d| d.replacen("\n\\.\n", "\n\\.\n  \\unrestrict TOKEN\nRUN\n", 1)),
+    ("between two dumps", |d| between(d, "RUN\n")),
+    ("after a second \\restrict that is a comment", |d| between(d, "/*\n\\restrict A\n*/\nRUN\n")),
     ("behind a comment after \\unrestrict", |d| format!("{d}-- x\rRUN\n")),
 ];
 
@@ -37,6 +39,13 @@ const DISGUISES: [(&str, Edit); 8] = [
 fn free(dump: &str) -> String {
     let kept = dump.lines().filter(|l| !l.starts_with("\\restrict ") && !l.starts_with("\\unrestrict "));
     kept.map(|l| format!("{l}\n")).collect()
+}
+
+/// With this after the first of its two dumps.
+fn between(dump: &str, text: &str) -> String {
+    let (first, second) = dump.split_once("\n\\unrestrict ").expect("the first dump's end");
+    let (token, second) = second.split_once('\n').expect("a line");
+    format!("{first}\n\\unrestrict {token}\n{text}{second}")
 }
 
 fn disguised(dump: &str, how: Edit, canary: &Path) -> String {
@@ -82,7 +91,7 @@ fn by_hand(loss: &Loss, dump: &Path, canary: &Path) -> bool {
 #[tokio::test]
 async fn a_dump_with_commands_for_psql_is_refused() {
     let loss = stage().await;
-    loss.saas.sql("CREATE DATABASE by_hand").await;
+    recovery(&loss.saas, "by_hand").await;
     let (canary, plain) = (loss.store.0.join("canary"), loss.store.0.join("disguised"));
     let before = loss.catalog().await;
     for (i, (name, how)) in DISGUISES.into_iter().enumerate() {
@@ -109,7 +118,7 @@ async fn a_dump_with_commands_for_psql_is_refused() {
 #[tokio::test]
 async fn a_dump_with_a_nul_is_refused() {
     let loss = stage().await;
-    loss.saas.sql("CREATE DATABASE by_hand").await;
+    recovery(&loss.saas, "by_hand").await;
     let (canary, plain) = (loss.store.0.join("canary"), loss.store.0.join("disguised"));
     let before = loss.catalog().await;
     let how: Edit = |d| d.replacen("\n\\.\n", "\n\\.\n\\unre\0 nothing\nstrict TOKEN\nRUN\n", 1);
@@ -167,11 +176,13 @@ async fn the_store_is_asked_with_a_key_that_nobody_sees_and_loaded_by_nobody_spe
     let loss = staged("total-data-loss", Some(&moto), |_, _| {}).await;
     let saas = &loss.saas;
     saas.vendors.with(|b| b.supabase.projects.insert(NEW.into(), "ACTIVE_HEALTHY".into()));
-    loss.back_up_edited(2, PASSPHRASE, |plain| plain, |_| {}).await;
-    for name in ["b.gpg", "manifest.json"] {
-        let bytes = fs::read(loss.store.0.join(name)).expect("a file");
-        moto.put(&[(&format!("drbot/{name}"), &bytes)]).await;
-    }
+    moto.put(&[("drbot/manifest.json", b"[]".as_slice())]).await;
+    let adds = format!("{}/adds", loss.home());
+    fs::write(&adds, &moto.adds).expect("written");
+    let out = loss.job(&moto.address("drbot"), &[("STORE_CONFIG", &adds)]).await;
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "the job: {}", String::from_utf8_lossy(&out.stderr));
+    let key = said.split(' ').nth(1).expect("the backup's name");
     let watch = Watch::begin(loss.home());
     loss.begin().await;
     saas.approve("step: Download the newest backup", &["bob"]).await;
@@ -186,10 +197,10 @@ async fn the_store_is_asked_with_a_key_that_nobody_sees_and_loaded_by_nobody_spe
     }
     assert_eq!(
         rights(&loss).await,
-        "false auth,supabase_migrations restorer",
+        "false supabase_migrations restorer",
         "superuser, where it may create besides public, whose the tables are"
     );
-    let fetched = moto.log().matches("/backups/drbot/b.gpg HTTP").count();
+    let fetched = moto.log().matches(&format!("/backups/drbot/{key} HTTP")).count();
     assert_eq!(fetched, 2, "put once, fetched once: {}", moto.log());
     let chat: Vec<String> = saas.world.slack.messages(CHANNEL).iter().map(plain_text).collect();
     let mut everything = vec![("log", saas.world.bot.log()), ("chat", chat.concat())];
