@@ -107,6 +107,7 @@ pub(super) fn starting(draft: &mut Draft, cx: &Cx<'_>, effect: (&EffectKey, i64)
                 let why = format!("{}what would run is not what was approved", crate::model::effect::Guard::REFUSED);
                 say(draft, &id, News::Started { execution: agreed::execution(approval) });
                 say(draft, &id, News::Ended { end: StepEnd::NotStarted { why: why.clone() }, rows: 0 });
+                ring(draft, &id);
                 return no(draft, &why);
             }
             if let Some(why) = in_the_way(draft, cx, &pending) {
@@ -155,6 +156,9 @@ pub(super) fn came(draft: &mut Draft, cx: &Cx<'_>, effect: &EffectKey, outcome: 
             let ok = holds(checked);
             let figures = checked.iter().map(|c| c.figure.clone()).collect();
             say(draft, &pending.approval.id, News::Proved { ok, figures });
+            if !ok {
+                ring(draft, &pending.approval.id);
+            }
         }
         _ => {}
     }
@@ -206,6 +210,22 @@ fn again(draft: &mut Draft, cx: &Cx<'_>, pending: &Pending, end: StepEnd) {
     if find(draft, &pending.approval.id).is_some_and(|p| p.stand == Stand::Due) {
         start(draft, &pending.approval.id, cx.now.plus(every));
     }
+    ring(draft, &pending.approval.id);
+}
+
+/// Nobody may be looking by now: those who relied on it hear that it did not come to what was promised. Silent
+/// where there is nothing left to take back, or another try is to come.
+fn ring(draft: &mut Draft, id: &ApprovalId) {
+    let Some(pending) = find(draft, id) else { return };
+    let (step, remark) = (&pending.step, &pending.remark);
+    let text = match pending.stand {
+        Stand::Done => format!("{step} was taken back by itself, but {remark}. Look at the target."),
+        Stand::Failed => format!("{step} was NOT taken back by itself: {remark}. Look at the target; /dr undo {step}"),
+        _ => return,
+    };
+    let mut people = vec![pending.approval.action.requester.clone()];
+    people.extend(pending.approval.votes.iter().map(|(p, _)| p.clone()));
+    say(draft, id, News::Told { text, people });
 }
 
 /// Asks the target's ledger whether it happened. An idempotent one never gets here: it is done again.

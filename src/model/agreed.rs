@@ -119,6 +119,11 @@ pub enum News {
         by: PersonId,
         reason: String,
     },
+    /// It did not go as promised; whoever asked and agreed is told, in a message that rings their bell.
+    Told {
+        text: String,
+        people: Vec<PersonId>,
+    },
 }
 
 /// Most tries that certainly changed nothing.
@@ -183,7 +188,8 @@ impl Pending {
             (News::Due { .. }, Stand::Watching)
             | (News::Held { .. } | News::Started { .. }, Stand::Due)
             | (News::Ended { .. }, Stand::Started | Stand::Unknown)
-            | (News::Proved { .. }, Stand::Proving) => true,
+            | (News::Proved { .. }, Stand::Proving)
+            | (News::Told { .. }, Stand::Failed | Stand::Done) => true,
             (News::Stopped { .. }, _) => self.waits(),
             _ => false,
         };
@@ -192,7 +198,7 @@ impl Pending {
         }
         self.at = at;
         match news {
-            News::Armed { .. } => {}
+            News::Armed { .. } | News::Told { .. } => {}
             News::Due { why } => (self.stand, self.remark) = (Stand::Due, why.clone()),
             News::Held { why } => (self.held, self.remark) = (true, why.clone()),
             News::Started { .. } => (self.stand, self.held) = (Stand::Started, false),

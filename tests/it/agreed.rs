@@ -113,6 +113,29 @@ async fn killed_in_the_middle_of_taking_back_it_happens_once() {
 }
 
 #[tokio::test]
+async fn one_that_fails_for_good_rings_those_who_relied_on_it() {
+    let (stage, before, _) = optional(&[]).await;
+    stage.card("INC-1", "optional is taken back by itself when Stripe lets").await;
+    stage.saas.sql("revoke update on payment_settings from drbot_operator").await;
+    for n in [2, 3] {
+        stage.stripe_says(n, None);
+    }
+    let bell = stage.saas.see(|t| t.contains("🔔") && t.contains("NOT taken back by itself")).await;
+    for part in ["U-alice", "U-bob", "permission denied for table payment_settings", "/dr undo optional"] {
+        assert!(bell.contains(part), "{part}: {bell}");
+    }
+    stage.card("INC-1", "optional was NOT taken back").await;
+    stage.saas.sql("grant update on payment_settings to drbot_operator").await;
+    assert!(stage.saas.world.say("alice", "undo optional").await.contains("abort it, then undo"));
+    stage.saas.world.say("bob", "abort by hand then").await;
+    stage.saas.world.say("alice", "undo optional").await;
+    stage.saas.approve("Give every calendar its old setting back", &["bob"]).await;
+    stage.card("INC-1", ", taken back)").await;
+    assert_eq!(stage.saas.fingerprint("payment_settings").await, before);
+    stage.finish();
+}
+
+#[tokio::test]
 async fn it_is_stopped_by_those_who_could_stop_the_approval_and_then_undone_by_hand() {
     let (stage, before, id) = optional(&[]).await;
     stage.card("INC-1", "optional is taken back by itself when Stripe lets").await;

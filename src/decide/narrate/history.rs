@@ -133,6 +133,10 @@ fn agreed(approval: &ApprovalId, news: &News, roster: &Roster) -> String {
             undo(&format!("taken back, and the verification FAILED: {}", figures.join("; ")))
         }
         News::Stopped { by, reason } => undo(&format!("{} stopped it: {reason}", roster.name(by))),
+        News::Told { text, people } => {
+            let names: Vec<String> = people.iter().map(|p| roster.name(p)).collect();
+            undo(&format!("told {}: {text}", names.join(", ")))
+        }
     }
 }
 
@@ -162,8 +166,9 @@ fn ended(step: &str, end: &StepEnd, rows: u64) -> String {
 pub fn chunk(entries: &[Entry], roster: &Roster) -> Option<Drawn> {
     let (mut text, mut runs, mut upto, mut more) = (String::new(), Vec::new(), 0, false);
     for (i, entry) in entries.iter().enumerate() {
-        if let Event::Notified { text: said, people, .. } | Event::DeadlineNear { text: said, people, .. } =
-            &entry.event
+        if let Event::Notified { text: said, people, .. }
+        | Event::DeadlineNear { text: said, people, .. }
+        | Event::AgreedUndo { news: News::Told { text: said, people }, .. } = &entry.event
         {
             more = !text.is_empty() || i + 1 < entries.len();
             if text.is_empty() {

@@ -282,6 +282,7 @@ fn of_agreed() -> Vec<Event> {
         News::Proved { ok: true, figures: vec!["0 of 2 differ".into()] },
         News::Proved { ok: false, figures: vec!["1 of 2 differ".into()] },
         News::Stopped { by: by("bob"), reason: "the owner wants it so".into() },
+        News::Told { text: "cancel was NOT taken back by itself: no".into(), people: vec![by("bob")] },
     ];
     all.into_iter().map(|news| Event::AgreedUndo { approval: id(), news }).collect()
 }

@@ -232,7 +232,7 @@ impl Judge {
                 must(person.id == *by && !back.0, "stopped by somebody who did not speak")?;
                 must(person.id == track.requester || person.roles.iter().any(may), "stopped without a role")
             }
-            News::Held { .. } | News::Proved { .. } => Ok(()),
+            News::Held { .. } | News::Proved { .. } | News::Told { .. } => Ok(()),
         }
     }
 
