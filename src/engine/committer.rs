@@ -15,8 +15,6 @@ use crate::decide::{
     route::{self, Route},
 };
 use crate::model::alert::Alarm;
-use crate::model::case::{Body, Case};
-use crate::model::effect::CardKind;
 use crate::model::id::{CaseId, Ids};
 use crate::model::inbound::{Delivery, Input};
 use crate::model::message::Reply;
@@ -333,7 +331,7 @@ impl Committer {
                 None => self.world.ringing.remove(id),
             };
         }
-        if let Some(open) = summary(&stored.case).filter(|o| self.world.open.get(id) != Some(o)) {
+        if let Some(open) = Open::of(&stored.case).filter(|o| self.world.open.get(id) != Some(o)) {
             batch.incident(&open);
             self.world.last_number = self.world.last_number.max(open.number);
             self.world.open.insert(id.clone(), open);
@@ -361,25 +359,6 @@ fn push(
     batch.event(&stored.case.id, stored.case.seq, now, kind, [&payload, &payload_hash, &hash]);
     stored.hash = hash;
     Ok(())
-}
-
-fn summary(case: &Case) -> Option<Open> {
-    let Body::Incident(incident) = &case.body else { return None };
-    let d = &incident.declared;
-    Some(Open {
-        case: case.id.clone(),
-        number: d.number,
-        title: d.title.clone(),
-        tier: d.tier,
-        scenario: d.scenario.clone(),
-        channel: d.channel.clone(),
-        began: d.began,
-        rto: d.objectives.rto,
-        recovered: incident.recovered,
-        card: case.cards.get(&CardKind::Main).filter(|c| !c.ts.is_empty()).map(|c| c.ts.clone()),
-        origins: incident.origins.clone(),
-        clocks: incident.clocks(),
-    })
 }
 
 /// After a failed sync nobody knows what is on disk: the process ends at once and starts from what is.

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::Origin;
 use super::approval::Policy;
+use super::case::{Body, Case};
 use super::deadline::Clock;
-use super::effect::Effect;
+use super::effect::{CardKind, Effect};
 use super::event::{Entry, Event};
 use super::id::{ButtonId, CaseId, EffectKey};
 use super::message::Reply;
@@ -35,6 +36,29 @@ pub struct Open {
     /// Its clocks that people must still meet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clocks: Vec<Clock>,
+}
+
+impl Open {
+    /// An incident's case in short; `None` for any other case.
+    #[must_use]
+    pub fn of(case: &Case) -> Option<Open> {
+        let Body::Incident(incident) = &case.body else { return None };
+        let d = &incident.declared;
+        Some(Open {
+            case: case.id.clone(),
+            number: d.number,
+            title: d.title.clone(),
+            tier: d.tier,
+            scenario: d.scenario.clone(),
+            channel: d.channel.clone(),
+            began: d.began,
+            rto: d.objectives.rto,
+            recovered: incident.recovered,
+            card: case.cards.get(&CardKind::Main).filter(|c| !c.ts.is_empty()).map(|c| c.ts.clone()),
+            origins: incident.origins.clone(),
+            clocks: incident.clocks(),
+        })
+    }
 }
 
 /// An alert group that fires, in short.

@@ -7,7 +7,7 @@ use crate::decide::decide;
 use crate::decide::narrate::{self, Scene};
 use crate::decide::route::{Route, route};
 use crate::model::approval::{Policy, Quorum};
-use crate::model::case::{Body, Case};
+use crate::model::case::Case;
 use crate::model::catalog::Catalog;
 use crate::model::command::{Asked, Command};
 use crate::model::effect::{Act, CardKind};
@@ -178,22 +178,7 @@ impl<'a> Stage<'a> {
     }
 
     fn open(&mut self, id: &CaseId) {
-        let Some(Body::Incident(incident)) = self.cases.get(id).map(|c| &c.body) else { return };
-        let d = &incident.declared;
-        let open = Open {
-            case: id.clone(),
-            number: d.number,
-            title: d.title.clone(),
-            tier: d.tier,
-            scenario: d.scenario.clone(),
-            channel: d.channel.clone(),
-            began: d.began,
-            rto: d.objectives.rto,
-            recovered: incident.recovered,
-            card: None,
-            origins: Vec::new(),
-            clocks: incident.clocks(),
-        };
+        let Some(open) = self.cases.get(id).and_then(Open::of) else { return };
         self.world.last_number = self.world.last_number.max(open.number);
         self.world.open.insert(id.clone(), open);
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use drbot::decide::decide;
 use drbot::decide::route::{Route, route, wants_history};
-use drbot::model::case::{Body, Case};
+use drbot::model::case::Case;
 use drbot::model::catalog::Catalog;
-use drbot::model::effect::{Act, CardKind, Effect, Job};
+use drbot::model::effect::{Act, Effect, Job};
 use drbot::model::event::{Entry, Event};
 use drbot::model::id::{ButtonId, CaseId, EffectKey, Ids};
 use drbot::model::inbound::Input;
@@ -197,22 +197,7 @@ impl Engine {
                 Some(rings) => self.world.ringing.insert(id.clone(), rings),
             };
         }
-        let Some(Body::Incident(incident)) = self.cases.get(id).map(|s| &s.case.body) else { return };
-        let d = &incident.declared;
-        let open = Open {
-            case: id.clone(),
-            number: d.number,
-            title: d.title.clone(),
-            tier: d.tier,
-            scenario: d.scenario.clone(),
-            channel: d.channel.clone(),
-            began: d.began,
-            rto: d.objectives.rto,
-            recovered: incident.recovered,
-            card: self.cases[id].case.cards.get(&CardKind::Main).map(|c| c.ts.clone()),
-            origins: incident.origins.clone(),
-            clocks: incident.clocks(),
-        };
+        let Some(open) = self.cases.get(id).and_then(|s| Open::of(&s.case)) else { return };
         self.world.last_number = self.world.last_number.max(open.number);
         self.world.open.insert(id.clone(), open);
     }
