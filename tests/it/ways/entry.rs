@@ -71,6 +71,10 @@ pub enum Record {
 pub enum Act {
     Sql(&'static str),
     In(&'static str, &'static str),
+    /// A session of somebody else opens, says this and stays as it is until `Release`.
+    Hold(&'static str),
+    /// Those sessions roll back and end.
+    Release,
     Vendors(fn(&mut Books)),
     /// A call by hand: method, path, key header, body. `{name}` is filled by the stage.
     Call(&'static str, &'static str, (&'static str, &'static str), &'static str),

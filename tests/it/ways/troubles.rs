@@ -44,6 +44,20 @@ pub const APP_403: Trouble = Trouble {
     end: End::Failed,
 };
 
+pub const GITHUB_403: Trouble = Trouble {
+    on: Act::Vendors(|b| b.github.fault = Some(403)),
+    off: Act::Vendors(|b| b.github.fault = None),
+    told: "answered 403",
+    end: End::Failed,
+};
+
+pub const GITHUB_500: Trouble = Trouble {
+    on: Act::Vendors(|b| b.github.fault = Some(500)),
+    off: Act::Vendors(|b| b.github.fault = None),
+    told: "answered 500",
+    end: End::Unknown,
+};
+
 /// A target that refuses by a right that is gone, or by its own word; nothing remains.
 pub const fn refuses(on: &'static str, off: &'static str, told: &'static str) -> Trouble {
     Trouble { on: Act::Sql(on), off: Act::Sql(off), told, end: End::Failed }
