@@ -104,6 +104,8 @@ pub enum End {
     Unknown,
     /// Nobody knows; the probe says that it did not happen.
     Probed,
+    /// It was done and the answer was lost; the probe finds it, and the run goes on. The last of its step.
+    Happened,
     /// The file's `on_fail` leads on to a step that stops there; the run is aborted and made anew.
     Leads,
 }

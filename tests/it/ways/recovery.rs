@@ -20,6 +20,12 @@ const CREATE: Way = Way {
     troubles: &[
         Trouble { told: "returned error: 403", end: End::Unknown, ..SUPABASE_403 },
         Trouble { told: "returned error: 500", end: End::Unknown, ..SUPABASE_500 },
+        Trouble {
+            on: Act::Vendors(|b| b.lost = Some(("POST /management/v1/projects", 504))),
+            off: Act::Vendors(|b| b.lost = None),
+            told: "returned error: 504",
+            end: End::Happened,
+        },
     ],
     again: TAKEN,
     undo: Back::ByHand(

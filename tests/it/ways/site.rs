@@ -13,6 +13,7 @@ use super::entry::{Act, Record};
 use super::offline::shipped;
 use super::walk::Folders;
 use crate::saas::{SAAS, Saas};
+use crate::world::{CHANNEL, user};
 
 pub struct Site<'a> {
     pub saas: &'a Saas,
@@ -35,6 +36,11 @@ impl<'a> Site<'a> {
     pub async fn say(&self, who: &str, text: &str) -> String {
         let said = self.saas.world.say(who, text).await;
         said.replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&")
+    }
+
+    /// A whole answer, blocks and all.
+    pub async fn shown(&self, text: &str) -> String {
+        self.saas.world.slack.slash(&user("alice"), CHANNEL, text).await.body
     }
 
     pub fn log(&self) -> String {

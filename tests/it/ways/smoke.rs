@@ -28,12 +28,20 @@ pub const SMOKE_TEST: Book = Book {
 const BOOK: Way = Way {
     step: "book",
     record: BOOKINGS,
-    troubles: &[Trouble {
-        on: Act::Vendors(|b| b.project.fault = Some(("POST /project/rest/v1/bookings", 403))),
-        off: Act::Vendors(|b| b.project.fault = None),
-        told: "verdict",
-        end: End::Leads,
-    }],
+    troubles: &[
+        Trouble {
+            on: Act::Vendors(|b| b.project.fault = Some(("POST /project/rest/v1/bookings", 403))),
+            off: Act::Vendors(|b| b.project.fault = None),
+            told: "verdict",
+            end: End::Leads,
+        },
+        Trouble {
+            on: Act::Vendors(|b| b.lost = Some(("POST /project/rest/v1/bookings", 504))),
+            off: Act::Vendors(|b| b.lost = None),
+            told: "returned error: 504",
+            end: End::Happened,
+        },
+    ],
     again: Again::Stops("nothing-left"),
     undo: Back::ByHand(
         "step remove takes it away again",

@@ -216,6 +216,9 @@ impl<'a> Run<'a> {
         let Some(trouble) = way.troubles.get(self.site.failed(way.step)) else { return self.once(id, way).await };
         self.site.count(way.step);
         self.site.act(&trouble.on).await;
+        if trouble.end == End::Happened {
+            return self.lost(id, way, trouble).await;
+        }
         let (before, calls) = (self.record(way).await, self.site.sent());
         self.agree(id).await;
         self.refused(way, trouble).await;
@@ -235,12 +238,28 @@ impl<'a> Run<'a> {
         self.to("alice", "next", "").await;
     }
 
+    /// Done once, told as an error, and not sent again.
+    async fn lost(&mut self, id: &str, way: &'static Way, trouble: &Trouble) {
+        let calls = self.site.sent();
+        self.once(id, way).await;
+        self.see(trouble.told, |c| self.state(c, way.step).contains("(done")).await;
+        assert_eq!(self.site.sent(), calls + 1, "`{}` happened, and was sent again", way.step);
+        let told = self.site.shown(&format!("timeline INC-{}", self.incident)).await;
+        assert!(told.contains(trouble.told) && told.contains("the probe says it happened"), "{told}");
+        self.site.act(&trouble.off).await;
+    }
+
     async fn refused(&self, way: &Way, trouble: &Trouble) {
         let told = trouble.told;
         let calls = || self.site.sent();
         match trouble.end {
             End::Failed => drop(self.see(told, |c| c.contains(told) && c.contains("Paused")).await),
-            End::Probed => drop(self.see("probed", |c| c.contains("the probe says it did not happen")).await),
+            End::Happened => panic!("`{}` did happen", way.step),
+            End::Probed => {
+                let line = |c: &str| self.state(c, way.step);
+                self.see(told, |c| line(c).contains("the probe says it did not happen") && line(c).contains(told))
+                    .await;
+            }
             End::Leads => drop(self.see(told, |c| c.contains(told) && c.contains("did not go through")).await),
             End::Unknown => {
                 self.see("unknown", |c| c.contains("UNKNOWN whether it happened") && c.contains(told)).await;
