@@ -5,7 +5,7 @@ use super::entry::{Act, End, Trouble};
 pub const NO_SIGNALS: Trouble = Trouble {
     on: Act::Sql("revoke pg_signal_backend from drbot_operator"),
     off: Act::Sql("grant pg_signal_backend to drbot_operator"),
-    told: "permission denied",
+    told: "42501",
     end: End::Probed,
 };
 
