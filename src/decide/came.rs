@@ -219,7 +219,14 @@ fn probed(draft: &mut Draft, cx: &mut Cx<'_>, step: &str, answer: (Option<bool>,
         let why = format!("nobody can tell from here whether `{step}` happened; the probe says: {figure}");
         return draft.happen(Event::RunPaused { why });
     };
-    let how = format!("the probe says it {}: {figure}", if happened { "happened" } else { "did not happen" });
+    let how = if happened {
+        format!("the probe says it happened: {figure}")
+    } else {
+        // Who tries again must know what stood in the way.
+        let heard = draft.run().and_then(|r| r.current()).and_then(|(_, s)| s.remark.clone());
+        let heard = heard.map_or_else(String::new, |why| format!("; before that: {why}"));
+        format!("the probe says it did not happen: {figure}{heard}")
+    };
     draft.happen(Event::StepSettled { step: step.to_owned(), happened, how });
     settled(draft, cx, (step, happened));
 }

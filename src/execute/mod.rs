@@ -148,8 +148,12 @@ impl Executors {
             _ => return self.sql.probe(p).await,
         };
         let checked = self.check(question).await;
-        // That the effect is not visible does not yet mean that nothing was done.
-        let happened = (checked.verdict == Verdict::Pass).then_some(true);
+        // That the effect is not visible does not yet mean that nothing was done: the answer must say so itself.
+        let happened = match checked.verdict {
+            Verdict::Pass => Some(true),
+            Verdict::Fail => self.rows(question).await.is_ok_and(|rows| rows.denies()).then_some(false),
+            Verdict::CouldNot => None,
+        };
         Outcome::Probed { happened, figure: checked.figure }
     }
 

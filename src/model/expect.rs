@@ -38,6 +38,12 @@ impl Rows {
         self.columns.iter().zip(cells).map(|(c, v)| (c.clone(), v.clone().unwrap_or_else(|| "none".into()))).collect()
     }
 
+    /// Whether the answer to a probe says itself that nothing was done: its column `happened` is `false`.
+    #[must_use]
+    pub fn denies(&self) -> bool {
+        self.first().get("happened").is_some_and(|h| h == "false")
+    }
+
     /// The values of the named columns of every row, as one JSON array of objects: what an approval
     /// pins and a changing statement joins.
     #[must_use]

@@ -14,17 +14,17 @@ use crate::vendors::supabase::{REF, SPARE, TOKEN};
 use crate::world::CHANNEL;
 
 const RUNBOOK: &str = "recovery-project";
-const RECOVERY: &str = "recovery";
+pub const RECOVERY: &str = "recovery";
 const NAME: &str = "bookingsassistant-recovery";
-const TAGGED: &str =
+pub const TAGGED: &str =
     "select coalesce((select string_agg(nspname, ',') from pg_namespace where nspname = 'drbot_recovery'), 'none')";
 
-struct Stage {
-    saas: Saas,
+pub struct Stage {
+    pub saas: Saas,
     home: Folder,
 }
 
-async fn stage() -> Stage {
+pub async fn stage() -> Stage {
     let home = Folder::new();
     let at = home.0.display().to_string();
     let keys = format!("header = \"Authorization: Bearer {TOKEN}\"\nheader = \"Content-Type: application/json\"\n");

@@ -22,12 +22,12 @@ const SHAPE: &str =
     "select md5(string_agg(indexdef, '|' order by indexname)) from pg_indexes where schemaname = 'public'";
 
 /// The bot with a maintenance login, whose service file goes away with the test.
-struct Upkeep {
-    saas: Saas,
+pub struct Upkeep {
+    pub saas: Saas,
     _home: Folder,
 }
 
-async fn stage() -> Upkeep {
+pub async fn stage() -> Upkeep {
     let home = Folder::new();
     let role = format!("CREATE ROLE maintenance LOGIN PASSWORD '{PASSWORD}';");
     let saas = Saas::start(RUNBOOK, &format!("{THERE}{role}{}{OWNER}", rights(RUNBOOK)), |w, _| {
@@ -52,7 +52,7 @@ impl Upkeep {
         assert!(said.starts_with("Started"), "{said}");
     }
 
-    async fn session(&self) -> sqlx::PgConnection {
+    pub async fn session(&self) -> sqlx::PgConnection {
         self.saas.database.connect(&self.saas.database.superuser_url_of(SAAS)).await.expect("a session")
     }
 }

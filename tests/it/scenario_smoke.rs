@@ -20,13 +20,13 @@ pub const SECRET: &str = "a-password-that-nobody-may-see";
 const TABLES: [&str; 7] =
     ["users", "calendars", "bookings", "booking_payments", "whatsapp_messages", "audit_trail", "auth.sessions"];
 
-struct Stage {
-    saas: Saas,
+pub struct Stage {
+    pub saas: Saas,
     home: Folder,
 }
 
 /// The synthetic user is the one who owns the first calendar.
-async fn stage(password: &str) -> Stage {
+pub async fn stage(password: &str) -> Stage {
     let home = Folder::new();
     let at = home.0.display().to_string();
     let values = synthetic(&home.0, password);
@@ -97,7 +97,7 @@ impl Stage {
         card
     }
 
-    fn finish(&self) {
+    pub fn finish(&self) {
         let seen = self.seen();
         assert!(!seen.contains(SECRET) && !seen.contains("practice.access.token"), "a secret was shown or kept");
         assert!(!read_all(&self.home.0).contains("practice.access.token"), "a token is in a file");

@@ -17,13 +17,13 @@ const TAG: &str = "create schema drbot_recovery; create table drbot_recovery.pro
   grant usage on schema drbot_recovery to drbot_observer; grant select on drbot_recovery.project to drbot_observer";
 const WRITE: &str = "update bookings set status = 'moved' where id = id('booking-1')";
 
-struct Stage {
-    saas: Saas,
+pub struct Stage {
+    pub saas: Saas,
     home: Folder,
 }
 
 /// The database with the SaaS's rows is the recovery one here; the application runs on it.
-async fn stage() -> Stage {
+pub async fn stage() -> Stage {
     let home = Folder::new();
     let at = home.0.display().to_string();
     // As the runbook wants it: gpg warns about a folder that others may read.
@@ -32,7 +32,7 @@ async fn stage() -> Stage {
     let saas = Saas::start(RUNBOOK, TAG, |w, vendors| {
         let main = w.targets[0].clone();
         w.targets.push(("recovery-db".into(), main.1, main.2));
-        let programs = ["awk", "gpg", "psql", "sha256sum"].map(|p| format!("{p}: /usr/bin/{p}")).join(", ");
+        let programs = ["awk", "gpg", "install", "psql", "sha256sum"].map(|p| format!("{p}: /usr/bin/{p}")).join(", ");
         w.more_targets.push(format!(
             "restore-tools: {{ programs: {{ {programs} }}, env: {{ GNUPGHOME: \"{at}\", PGSERVICEFILE: \"{at}/service\" }} }}"
         ));

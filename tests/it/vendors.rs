@@ -60,6 +60,8 @@ pub struct Books {
     pub supabase: Supabase,
     /// The manifest of the off-site backup store.
     pub manifest: Value,
+    /// `METHOD /path` that is carried out, and then this status is answered instead of its own.
+    pub lost: Option<(&'static str, u16)>,
     /// How long the answer being made is held back.
     pub delay: Duration,
 }
@@ -152,6 +154,8 @@ async fn answer(State(vendors): State<Vendors>, request: Request) -> Response {
         if answered.is_none() {
             books.objections.push(format!("not documented: {}", got.line()));
         }
+        let lost = books.lost.filter(|(at, _)| *at == format!("{} {}", got.method, got.path));
+        let answered = lost.map(|(_, status)| (status, json!({"message": "upstream went away"}))).or(answered);
         (answered, std::mem::take(&mut books.delay))
     });
     tokio::time::sleep(delay).await;

@@ -62,11 +62,10 @@ async fn ask(sql: &Sql, door: &Door<'_>, p: &Probe, q: &Question) -> Result<Know
         return Ok((None, "the probe expects nothing, so it can tell nothing".to_owned()));
     }
     let (rows, _) = sql.observe(q, false).await.map_err(|f| f.text())?;
-    let denied = rows.first().get("happened").is_some_and(|h| h == "false");
     // That the effect is not visible does not yet mean that nothing was done.
     let happened = match q.expect.holds(&rows)? {
         true => Some(true),
-        false if denied => Some(false),
+        false if rows.denies() => Some(false),
         false => None,
     };
     Ok((happened, figure(q, &rows)))

@@ -71,6 +71,10 @@ pub enum Record {
 pub enum Act {
     Sql(&'static str),
     In(&'static str, &'static str),
+    /// A session of somebody else opens, says this and stays as it is until `Release`.
+    Hold(&'static str),
+    /// Those sessions roll back and end.
+    Release,
     Vendors(fn(&mut Books)),
     /// A call by hand: method, path, key header, body. `{name}` is filled by the stage.
     Call(&'static str, &'static str, (&'static str, &'static str), &'static str),
@@ -100,6 +104,8 @@ pub enum End {
     Unknown,
     /// Nobody knows; the probe says that it did not happen.
     Probed,
+    /// It was done and the answer was lost; the probe finds it, and the run goes on. The last of its step.
+    Happened,
     /// The file's `on_fail` leads on to a step that stops there; the run is aborted and made anew.
     Leads,
 }

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use drbot::model::statement::fill;
 use drbot::practice::scratch::Stop;
 use sha2::{Digest, Sha256};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::entry::{Act, Record};
 use super::offline::shipped;
 use super::walk::Folders;
 use crate::saas::{SAAS, Saas};
+use crate::world::{CHANNEL, user};
 
 pub struct Site<'a> {
     pub saas: &'a Saas,
@@ -21,18 +22,25 @@ pub struct Site<'a> {
     pub folders: Folders,
     /// Step to how many troubles it had.
     failed: RefCell<BTreeMap<String, usize>>,
+    /// Sessions of others that stay open.
+    held: RefCell<Vec<PgConnection>>,
     catalog: drbot::model::catalog::Catalog,
 }
 
 impl<'a> Site<'a> {
     pub fn new(saas: &'a Saas, values: &[(&str, String)], folders: Folders) -> Site<'a> {
         let values = values.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-        Site { saas, values, folders, failed: RefCell::default(), catalog: shipped() }
+        Site { saas, values, folders, failed: RefCell::default(), held: RefCell::default(), catalog: shipped() }
     }
 
     pub async fn say(&self, who: &str, text: &str) -> String {
         let said = self.saas.world.say(who, text).await;
         said.replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&")
+    }
+
+    /// A whole answer, blocks and all.
+    pub async fn shown(&self, text: &str) -> String {
+        self.saas.world.slack.slash(&user("alice"), CHANNEL, text).await.body
     }
 
     pub fn log(&self) -> String {
@@ -51,6 +59,12 @@ impl<'a> Site<'a> {
 
     pub fn count(&self, step: &str) {
         *self.failed.borrow_mut().entry(step.to_owned()).or_default() += 1;
+    }
+
+    /// How many changes the vendors were asked for. Signing in and out is none: it only opens the way to look.
+    pub fn sent(&self) -> usize {
+        let session = |path: &str| path.starts_with("/project/auth/v1/");
+        self.saas.vendors.changes().iter().filter(|g| !session(&g.path)).count()
     }
 
     fn titles(&self, runbook: &str) -> Vec<(String, String)> {
@@ -110,6 +124,18 @@ impl<'a> Site<'a> {
         match act {
             Act::Sql(sql) => self.saas.sql(&self.fill(sql)).await,
             Act::In(database, sql) => self.saas.database.admin(database, sql).await.expect(sql),
+            Act::Hold(sql) => {
+                let url = self.saas.database.superuser_url_of(SAAS);
+                let mut conn = self.saas.database.connect(&url).await.expect("a session");
+                sqlx::raw_sql(*sql).execute(&mut conn).await.expect(sql);
+                self.held.borrow_mut().push(conn);
+            }
+            Act::Release => {
+                let all = self.held.take();
+                for conn in all {
+                    conn.close().await.expect("closed");
+                }
+            }
             Act::Vendors(change) => self.saas.vendors.with(change),
             Act::Call(method, path, header, body) => {
                 let (path, body) = (self.fill(path), self.fill(body));

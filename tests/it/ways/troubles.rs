@@ -5,7 +5,7 @@ use super::entry::{Act, End, Trouble};
 pub const NO_SIGNALS: Trouble = Trouble {
     on: Act::Sql("revoke pg_signal_backend from drbot_operator"),
     off: Act::Sql("grant pg_signal_backend to drbot_operator"),
-    told: "permission denied",
+    told: "42501",
     end: End::Probed,
 };
 
@@ -42,6 +42,20 @@ pub const APP_403: Trouble = Trouble {
     off: Act::Vendors(|b| b.app.change_fault = None),
     told: "answered 403",
     end: End::Failed,
+};
+
+pub const GITHUB_403: Trouble = Trouble {
+    on: Act::Vendors(|b| b.github.fault = Some(403)),
+    off: Act::Vendors(|b| b.github.fault = None),
+    told: "answered 403",
+    end: End::Failed,
+};
+
+pub const GITHUB_500: Trouble = Trouble {
+    on: Act::Vendors(|b| b.github.fault = Some(500)),
+    off: Act::Vendors(|b| b.github.fault = None),
+    told: "answered 500",
+    end: End::Unknown,
 };
 
 /// A target that refuses by a right that is gone, or by its own word; nothing remains.

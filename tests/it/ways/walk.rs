@@ -216,27 +216,50 @@ impl<'a> Run<'a> {
         let Some(trouble) = way.troubles.get(self.site.failed(way.step)) else { return self.once(id, way).await };
         self.site.count(way.step);
         self.site.act(&trouble.on).await;
-        let (before, calls) = (self.record(way).await, self.site.saas.vendors.changes().len());
+        if trouble.end == End::Happened {
+            return self.lost(id, way, trouble).await;
+        }
+        let (before, calls) = (self.record(way).await, self.site.sent());
         self.agree(id).await;
         self.refused(way, trouble).await;
         assert_eq!(self.record(way).await, before, "`{}` refused ({}): half of it stays", way.step, trouble.told);
-        let more = self.site.saas.vendors.changes().len() - calls;
+        let more = self.site.sent() - calls;
         assert!(more <= 1, "`{}` refused, and sent {more} times", way.step);
         self.site.act(&trouble.off).await;
         self.seen.extend(stopped(&self.card()));
         if trouble.end == End::Leads {
             self.abort().await;
-            return self.start().await;
+            self.start().await;
+            // The step has work again, and the card may show the run before for a moment.
+            let stale = |c: &str| self.play.until.is_some_and(|u| self.state(c, u).contains("(skipped"));
+            drop(self.see("begun anew", |c| !stale(c)).await);
+            return;
         }
         self.to("alice", "next", "").await;
     }
 
+    /// Done once, told as an error, and not sent again.
+    async fn lost(&mut self, id: &str, way: &'static Way, trouble: &Trouble) {
+        let calls = self.site.sent();
+        self.once(id, way).await;
+        self.see(trouble.told, |c| self.state(c, way.step).contains("(done")).await;
+        assert_eq!(self.site.sent(), calls + 1, "`{}` happened, and was sent again", way.step);
+        let told = self.site.shown(&format!("timeline INC-{}", self.incident)).await;
+        assert!(told.contains(trouble.told) && told.contains("the probe says it happened"), "{told}");
+        self.site.act(&trouble.off).await;
+    }
+
     async fn refused(&self, way: &Way, trouble: &Trouble) {
         let told = trouble.told;
-        let calls = || self.site.saas.vendors.changes().len();
+        let calls = || self.site.sent();
         match trouble.end {
             End::Failed => drop(self.see(told, |c| c.contains(told) && c.contains("Paused")).await),
-            End::Probed => drop(self.see("probed", |c| c.contains("the probe says it did not happen")).await),
+            End::Happened => panic!("`{}` did happen", way.step),
+            End::Probed => {
+                let line = |c: &str| self.state(c, way.step);
+                self.see(told, |c| line(c).contains("the probe says it did not happen") && line(c).contains(told))
+                    .await;
+            }
             End::Leads => drop(self.see(told, |c| c.contains(told) && c.contains("did not go through")).await),
             End::Unknown => {
                 self.see("unknown", |c| c.contains("UNKNOWN whether it happened") && c.contains(told)).await;
@@ -276,9 +299,9 @@ impl<'a> Run<'a> {
         match way.again {
             Again::Nothing | Again::Stops(_) => panic!("`{}` has work a second time: {}", way.step, self.card()),
             Again::Asks => {
-                let calls = self.site.saas.vendors.changes().len();
+                let calls = self.site.sent();
                 self.pass_by(id, way.step).await;
-                assert_eq!(self.site.saas.vendors.changes().len(), calls, "`{}` was denied, and sent", way.step);
+                assert_eq!(self.site.sent(), calls, "`{}` was denied, and sent", way.step);
             }
             Again::Same => {
                 self.agree(id).await;
@@ -291,7 +314,7 @@ impl<'a> Run<'a> {
 
     /// `/dr undo`, and what its answer says.
     async fn undone(&mut self, way: &'static Way) {
-        let (now, calls) = (self.record(way).await, self.site.saas.vendors.changes().len());
+        let (now, calls) = (self.record(way).await, self.site.sent());
         let before = self.before.iter().find(|(s, _)| *s == way.step).map(|(_, b)| b.clone()).unwrap_or_default();
         let said = self.to("alice", "undo", way.step).await;
         let told = |words: &str| {
@@ -299,7 +322,7 @@ impl<'a> Run<'a> {
         };
         if !matches!(way.undo, Back::Step(_)) {
             assert_eq!(self.record(way).await, now, "undo `{}` was refused, and acted", way.step);
-            assert_eq!(self.site.saas.vendors.changes().len(), calls, "undo `{}` was refused, and sent", way.step);
+            assert_eq!(self.site.sent(), calls, "undo `{}` was refused, and sent", way.step);
         }
         match &way.undo {
             Back::None(reason) => return told(reason),
@@ -320,7 +343,7 @@ impl<'a> Run<'a> {
                 let card = self.see(title, wanted).await;
                 assert_eq!(self.record(way).await, now, "nobody agreed yet");
                 self.agree(&approval(&card).expect("an approval")).await;
-                self.see("taken back", |c| c.contains(", taken back)")).await;
+                self.see("taken back", |c| self.state(c, way.step).contains(", taken back)")).await;
             }
         }
         assert_eq!(self.site.record(&way.record).await, before, "`{}` taken back is not as before", way.step);
