@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::time::Instant;
 use url::Url;
+
+use super::port;
 
 /// How long a start or a clean stop may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -101,7 +102,7 @@ impl Bot {
     /// # Errors
     /// The program does not get ready; its log is in the error.
     pub async fn start(program: &Path, folder: &Path, wiring: &Wiring) -> Result<Bot> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = port::free()?;
         let mut bot = Bot { program: program.to_owned(), folder: folder.to_owned(), port, child: None };
         bot.configure(wiring)?;
         bot.again().await?;

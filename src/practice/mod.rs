@@ -4,6 +4,7 @@
 pub mod bot;
 pub mod demo;
 pub mod page;
+pub mod port;
 pub mod scratch;
 pub mod slack;
 pub mod story;

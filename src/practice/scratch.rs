@@ -3,7 +3,6 @@
 //! is killed.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +12,8 @@ use std::{env, fs};
 use anyhow::{Context, Result, bail};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+
+use super::port;
 
 /// The practice database.
 pub const BOOKING: &str = "booking";
@@ -67,7 +68,7 @@ impl Scratch {
         let watchdog = watch(&bin, &data)?;
         let mut scratch = Scratch { folder, bin, port: 0, watchdog };
         for attempt in 1.. {
-            scratch.port = free_port()?;
+            scratch.port = port::free()?;
             scratch.configure()?;
             match scratch.up().await {
                 // Somebody else may have taken the port meanwhile.
@@ -307,8 +308,4 @@ async fn done(command: Command) -> Result<()> {
         bail!("{shown} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

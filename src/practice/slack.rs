@@ -30,6 +30,7 @@ pub use mention::{Mention, escaped};
 pub use state::{Call, Channel, Gesture, Message, Private, View};
 pub use user::{Answer, Button, Door, Signed, buttons, past_buttons, private_buttons};
 
+use super::port;
 use crate::model::time::{Millis, Span};
 use state::State;
 
@@ -144,10 +145,10 @@ impl Practice {
     /// # Errors
     /// When no port can be had.
     pub async fn start(setup: Setup) -> Result<Practice> {
-        Practice::start_on(setup, 0).await
+        Practice::start_on(setup, port::free()?).await
     }
 
-    /// Starts on this local port; 0 is any.
+    /// Starts on this local port.
     ///
     /// # Errors
     /// When the port cannot be had.

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use drbot::clock;
 use drbot::model::time::Millis;
+use drbot::practice::port;
 use drbot::practice::scratch::Stop;
 use drbot::practice::slack::{Message, buttons, plain_text};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::alerts::{TOKEN, card, cards, http, listening};
-use crate::program::{Program, port};
+use crate::program::Program;
 use crate::support::{Folder, figures};
 use crate::world::{CHANNEL, LIMIT, World};
 
@@ -61,7 +62,7 @@ impl Monitoring {
         let folder = Folder::new();
         let at = |name: &str| folder.0.join(name).display().to_string();
         let write = |name: &str, text: &str| fs::write(folder.0.join(name), text).expect("written");
-        let [blackbox, alertmanager, prometheus] = [port(), port(), port()];
+        let [blackbox, alertmanager, prometheus] = [(); 3].map(|()| port::free().expect("a port"));
         write("token", TOKEN);
         write("rules.yml", RULES);
         write("blackbox.yml", "modules: { tcp: { prober: tcp, timeout: 900ms } }\n");

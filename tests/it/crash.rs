@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use drbot::practice::slack::Fault;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::support::figures;
@@ -74,11 +74,11 @@ async fn killed_around_an_approved_step() {
     }
     let mut lines = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        lines.push(done.expect("a round failed"));
+        lines.push(done.unwrap_or_else(|e| tell(&e)));
     }
     lines.sort_by_key(|(round, _)| *round);
     let mut lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
-    lines.extend(cancelling.await.expect("a cancelling round failed"));
+    lines.extend(cancelling.await.unwrap_or_else(|e| tell(&e)));
     print(&lines, begun);
     let at_work = |l: &&Line| matches!(l.point, Point::AtWork(_));
     let cards = |l: &&Line| matches!(l.point, Point::BeforeCard(_));
@@ -86,6 +86,12 @@ async fn killed_around_an_approved_step() {
     assert!(lines.iter().filter(at_work).any(|l| l.effects == 1), "some had happened");
     assert!(lines.iter().filter(at_work).any(|l| l.effects == 0), "some had not");
     assert!(lines.iter().any(|l| l.word == Word::Unknown), "some cannot be known");
+}
+
+/// Fails, and says why at once: whoever has only the first lines of a long output shall see it.
+fn tell(why: &JoinError) -> ! {
+    figures(&format!("a round failed: {why}").chars().take(1500).collect::<String>());
+    panic!("a round failed: {why}")
 }
 
 fn print(lines: &[Line], begun: Instant) {

@@ -4,10 +4,11 @@
 use std::fs;
 use std::time::Duration;
 
+use drbot::practice::port;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use crate::program::{Program, port};
+use crate::program::Program;
 use crate::support::Folder;
 
 pub const BUCKET: &str = "backups";
@@ -47,7 +48,7 @@ impl Moto {
     /// A closed store with an empty bucket, and the key of somebody who may list and read it.
     pub async fn start() -> Moto {
         drbot::post::slack::client::install_crypto();
-        let (folder, port) = (Folder::new(), port());
+        let (folder, port) = (Folder::new(), port::free().expect("a port"));
         let words = ["-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned);
         let program = Some(Program::start("moto_server", &words, &folder.0.join("log")));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");

@@ -13,9 +13,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use drbot::clock;
+use drbot::practice::port;
 use drbot::verify::{self, SlackSecrets};
 
-use crate::bot::{free_port, peak, processor};
+use crate::bot::{peak, processor};
 use crate::client::{self, Line, Shot};
 use crate::requests::{CONNECTIONS, SECRET, notes};
 
@@ -55,7 +56,7 @@ impl Drop for Server {
 /// # Errors
 /// It does not start, or an answer is wrong.
 pub async fn measure(counted: Duration) -> Result<Shot> {
-    let port = free_port()?;
+    let port = port::free()?;
     let program = std::env::current_exe()?;
     let child = Command::new(program).args(["bare", &port.to_string()]).stdin(Stdio::null()).spawn()?;
     let server = Server(child);

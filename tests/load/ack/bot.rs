@@ -52,14 +52,6 @@ pub struct Commits {
     pub idle: u64,
 }
 
-/// A port nobody uses now.
-///
-/// # Errors
-/// There is none.
-pub fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 /// A figure of `/proc/PID/status`, in KiB.
 ///
 /// # Errors
