@@ -78,6 +78,8 @@ pub fn site(config: &Config) -> Site {
     Site {
         targets: config.targets.iter().map(|(n, t)| (n.clone(), kind(t))).collect(),
         parameters: config.runbooks.parameters.clone(),
+        channels: config.runbooks.channels.keys().cloned().collect(),
+        roles: config.people.iter().flat_map(|p| p.roles.iter().cloned()).collect(),
         configured: true,
     }
 }
@@ -138,6 +140,7 @@ fn rules(config: &Config, roster: &Roster) -> Rules {
         alert_channel: config.alerts.channel.clone().unwrap_or_default(),
         incident_channel: config.alerts.incident_channel.clone(),
         tells_own: config.alerts.own_detections,
+        own_channels: config.runbooks.channels.clone(),
     }
 }
 

@@ -220,6 +220,10 @@ pub struct Runbooks {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, BTreeMap<String, Scalar>>")]
     pub parameters: BTreeMap<String, BTreeMap<String, String>>,
+    /// Runbooks with a private channel of their own, by its id: their alerts and incidents are there and are
+    /// refused anywhere else.
+    #[serde(default)]
+    pub channels: BTreeMap<String, String>,
 }
 
 /// What is logged.
@@ -357,8 +361,28 @@ impl Config {
             faults.push("store.output is missing: the folder where what programs write is kept".into());
         }
         faults.extend(self.alerts.faults());
+        faults.extend(self.own_channels());
         faults.extend(self.clashing_people());
         faults
+    }
+
+    /// A private channel is one that Slack knows by an id, and none that others read.
+    fn own_channels(&self) -> Vec<String> {
+        let open = [&self.alerts.channel, &self.alerts.incident_channel];
+        let fault = |(name, id): (&String, &String)| {
+            let shaped = id.len() >= 3 && id.starts_with(['C', 'G']) && id.bytes().all(|b| b.is_ascii_alphanumeric());
+            match () {
+                () if !shaped => {
+                    Some("is no id of a channel, such as C0ABCDEFGHI: it stands at the end of the channel's details")
+                }
+                () if open.contains(&&Some(id.clone())) => {
+                    Some("is also a channel of `alerts`: a private one is for this runbook only")
+                }
+                () => None,
+            }
+            .map(|what| format!("runbooks.channels.{name}: `{id}` {what}"))
+        };
+        self.runbooks.channels.iter().filter_map(fault).collect()
     }
 
     fn clashing_people(&self) -> Vec<String> {

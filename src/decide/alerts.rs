@@ -18,7 +18,8 @@ const SHORT: usize = 8;
 
 /// A delivery of this case's group. What says nothing new changes nothing.
 pub(crate) fn alerted(draft: &mut Draft, cx: &mut Cx<'_>, group: &AlertGroup) -> Reply {
-    let channel = cx.world.rules.alert_channel.clone();
+    let scenario = cx.catalog.answering(group).map(|l| l.runbook.runbook.as_str());
+    let channel = cx.world.rules.home(scenario).to_owned();
     let blank = Alarm::new(&group.source, &group.title, &channel);
     let known = draft.case.alarm().cloned().unwrap_or(blank);
     let news = known.news(group, cx.now);
@@ -114,7 +115,12 @@ fn open(draft: &mut Draft, cx: &Cx<'_>, person: &Person) -> String {
         (None, None) => {}
     }
     let rules = &cx.world.rules;
-    let channel = rules.incident_channel.clone().unwrap_or_else(|| alarm.channel.clone());
+    let private = alarm.scenario().and_then(|s| rules.own_channels.get(s));
+    let channel = match private {
+        Some(own) => own.clone(),
+        None if rules.secret(&alarm.channel) => alarm.channel.clone(),
+        None => rules.incident_channel.clone().unwrap_or_else(|| alarm.channel.clone()),
+    };
     let origin = Origin { case: draft.case.id.clone(), round: alarm.rounds, title: alarm.title.clone() };
     let key = open_key(&origin.case, origin.round);
     let opening = Opening {

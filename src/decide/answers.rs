@@ -30,7 +30,7 @@ fn which_incident(cx: &Cx<'_>, asked: &Asked, place: &Place) -> String {
         .world
         .open
         .values()
-        .filter(|o| o.recovered.is_none())
+        .filter(|o| o.recovered.is_none() && !cx.world.rules.hides(&o.channel, &place.channel))
         .map(|o| format!("INC-{} ({})", o.number, o.title))
         .take(10)
         .collect();

@@ -15,6 +15,10 @@ pub(crate) fn hindrance(loaded: &Loaded, values: &BTreeMap<String, String>, worl
         let open = lock.not_while.as_ref().and_then(|scenario| {
             world.open.values().find(|o| o.recovered.is_none() && o.scenario.as_ref() == Some(scenario))
         });
+        // That a breach is being worked is not told to whoever tries this.
+        if open.is_some_and(|o| world.rules.secret(&o.channel)) {
+            return Some("an incident in a private channel is open, and this would harm it".into());
+        }
         if let Some(open) = open {
             return Some(format!("INC-{} ({}) is open: {}", open.number, open.title, lock.why));
         }

@@ -13,6 +13,7 @@ mod failed;
 mod flow;
 mod interlock;
 pub mod narrate;
+mod own_channel;
 mod params;
 mod pick;
 mod plan;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::advance::{self, advance};
 use super::draft::Draft;
-use super::{Cx, alerts, answers, approve, came, deadline, flow, interlock, narrate, params, plan, private, render};
+use super::{
+    Cx, alerts, answers, approve, came, deadline, flow, interlock, narrate, own_channel, params, plan, private, render,
+};
 use crate::model::approval::ApprovalId;
 use crate::model::case::Body;
 use crate::model::catalog::Loaded;
@@ -32,6 +34,9 @@ pub(crate) fn said(
         Err(text) => return private(text.clone()),
     };
     let Some(person) = cx.roster.person(by).cloned() else { return refuse_stranger(draft, by, asked) };
+    if let Some(why) = own_channel::refused(cx, asked, draft.incident(), place) {
+        return private(why);
+    }
     match (&asked.command, &draft.case.body) {
         (Command::Status, _) => status(draft, cx, &person, place),
         (Command::Detect { runbook: Some(name) }, _) => detect_one(draft, cx, (&person, place), name),
@@ -53,7 +58,8 @@ fn refuse_stranger(draft: &mut Draft, by: &Speaker, asked: &Asked) -> Reply {
 }
 
 fn status(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, place: &Place) -> Reply {
-    let usable: Vec<_> = cx.catalog.runbooks.values().filter(|l| l.unusable.is_none()).collect();
+    let here = |l: &&Loaded| cx.world.rules.elsewhere(&l.runbook.runbook, &place.channel).is_none();
+    let usable: Vec<_> = cx.catalog.runbooks.values().filter(|l| l.unusable.is_none()).filter(here).collect();
     let scenarios: Vec<String> = usable.iter().map(|l| l.runbook.runbook.clone()).collect();
     let count = scenarios.len();
     let (channel, thread) = (place.channel.clone(), place.thread.clone());
@@ -230,6 +236,11 @@ pub(super) fn startable(
     let loaded = cx.catalog.find(name).ok_or_else(|| answers::no_runbook(cx, name))?;
     if let Some(why) = &loaded.unusable {
         return Err(format!("`{}` cannot run here: {why}.", loaded.runbook.runbook));
+    }
+    // A run that another one leads to does not take its incident along into the open.
+    let here = draft.incident().map(|i| i.declared.channel.clone()).unwrap_or_default();
+    if let Some(why) = own_channel::sent_away(cx, loaded, &here) {
+        return Err(why);
     }
     let values = loaded.values(given, &cx.world.kept(&loaded.runbook.runbook)).map_err(|why| format!("{why}."))?;
     if let Some(why) = interlock::hindrance(loaded, &values, cx.world) {

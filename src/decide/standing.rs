@@ -89,7 +89,7 @@ pub(super) fn watched(draft: &mut Draft, cx: &Cx<'_>, runbook: &str, found: Dete
 /// when it is green again.
 fn alarm(cx: &Cx<'_>, loaded: &Loaded, seen: (Light, &Detection)) -> Option<AlertGroup> {
     let ((light, found), name) = (seen, &loaded.runbook.runbook);
-    if !cx.world.rules.tells_own || cx.world.rules.alert_channel.is_empty() {
+    if !cx.world.rules.tells_own || cx.world.rules.home(Some(name)).is_empty() {
         return None;
     }
     let firing = light == Light::Red;

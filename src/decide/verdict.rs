@@ -19,6 +19,8 @@ pub enum Light {
     NotConfigured,
     /// The answer is still awaited.
     Checking,
+    /// It is told in a private channel only.
+    Elsewhere,
 }
 
 impl Light {
@@ -32,6 +34,7 @@ impl Light {
             Light::CouldNotCheck => "could not check",
             Light::NotConfigured => "not configured",
             Light::Checking => "checking",
+            Light::Elsewhere => "told in its private channel only",
         }
     }
 
@@ -45,6 +48,7 @@ impl Light {
             Light::CouldNotCheck => "⚫",
             Light::NotConfigured => "⚪",
             Light::Checking => "⏳",
+            Light::Elsewhere => "🔒",
         }
     }
 }

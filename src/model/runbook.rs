@@ -31,6 +31,9 @@ pub struct Runbook {
     pub tier: u8,
     pub objectives: Objectives,
     pub estimate: Span,
+    /// It is to be worked in a private channel of its own, which the configuration names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
     /// Ids of the source page's lines that this file answers for.
     #[serde(default)]
     pub covers: Vec<String>,

@@ -116,6 +116,8 @@ pub struct Rules {
     pub incident_channel: Option<String>,
     /// Whether what drbot's own detections find red is told there too.
     pub tells_own: bool,
+    /// Runbooks with a private channel of their own: their incidents and alerts are there and nowhere else.
+    pub own_channels: BTreeMap<String, String>,
 }
 
 impl World {
@@ -134,12 +136,38 @@ impl World {
     /// `INC-2 (Database unavailable) since 05:12:33 UTC`.
     #[must_use]
     pub fn holder(&self, held: &Held) -> String {
-        let title = self.open.get(&held.case).map(|o| format!(" ({})", o.title)).unwrap_or_default();
+        // Others must know that the lock is held, and no more than that.
+        let open = self.open.get(&held.case).filter(|o| !self.rules.secret(&o.channel));
+        let title = open.map(|o| format!(" ({})", o.title)).unwrap_or_default();
         format!("{}{title} since {}", held.case.0.to_uppercase(), held.since.clock())
     }
 }
 
 impl Rules {
+    /// The channel for alerts of a scenario; empty if there is none.
+    #[must_use]
+    pub fn home(&self, runbook: Option<&str>) -> &str {
+        runbook.and_then(|r| self.own_channels.get(r)).unwrap_or(&self.alert_channel)
+    }
+
+    /// The private channel of a runbook, if this is another one.
+    #[must_use]
+    pub fn elsewhere(&self, runbook: &str, here: &str) -> Option<&str> {
+        self.own_channels.get(runbook).map(String::as_str).filter(|own| *own != here)
+    }
+
+    /// Whether what belongs to a channel is not to be shown here: it is private, and this is another.
+    #[must_use]
+    pub fn hides(&self, channel: &str, here: &str) -> bool {
+        channel != here && self.secret(channel)
+    }
+
+    /// Whether it is the private channel of a runbook.
+    #[must_use]
+    pub fn secret(&self, channel: &str) -> bool {
+        self.own_channels.values().any(|own| own == channel)
+    }
+
     /// Who must agree to a step of this risk in a runbook of this tier; `None` if nobody was named.
     #[must_use]
     pub fn policy(&self, tier: u8, risk: Risk) -> Option<&Policy> {

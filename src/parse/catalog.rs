@@ -10,7 +10,7 @@ use super::lint::{asks, leads_to, lint, warnings as warnings_of};
 use super::yaml::{excerpt, read_shown};
 use crate::model::ask::Ask;
 use crate::model::catalog::{Catalog, Loaded};
-use crate::model::runbook::{Runbook, Shared};
+use crate::model::runbook::{Runbook, Shared, Work};
 
 /// Version of the file format; part of what a run pins.
 const SCHEMA: &str = "1";
@@ -25,6 +25,10 @@ pub struct Site {
     pub targets: BTreeMap<String, TargetKind>,
     /// Runbook to parameter values that replace defaults.
     pub parameters: BTreeMap<String, BTreeMap<String, String>>,
+    /// Runbooks that have a private channel of their own.
+    pub channels: BTreeSet<String>,
+    /// The roles that somebody in the roster has.
+    pub roles: BTreeSet<String>,
     /// False lints files only: unknown targets are then no fault.
     pub configured: bool,
 }
@@ -94,6 +98,9 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
     for name in site.parameters.keys().filter(|n| !runbooks.contains_key(*n)) {
         faults.push(format!("configuration: runbooks.parameters names `{name}`, which is no runbook in the folder"));
     }
+    for name in site.channels.iter().filter(|n| !runbooks.contains_key(*n)) {
+        faults.push(format!("configuration: runbooks.channels names `{name}`, which is no runbook in the folder"));
+    }
     match shared {
         Some(shared) if faults.is_empty() => Ok(Catalog { shared, runbooks, stale: None }),
         _ => Err(faults),
@@ -113,8 +120,39 @@ pub fn warnings(files: &BTreeMap<String, String>, catalog: &Catalog, site: &Site
         for (target, what) in lacks {
             found.push(fault(&file, text, &[&format!("target: {target}")], &format!("cannot run here: {what}")));
         }
+        if site.configured {
+            found.extend(unmet(&loaded.runbook, site).map(|(needle, what)| fault(&file, text, &[&needle], &what)));
+        }
+    }
+    if site.configured {
+        let text = files.get(SHARED).map_or("", String::as_str);
+        let owners = catalog.shared.schedules.iter().filter_map(|s| s.owner.as_ref());
+        let nobody = owners.filter(|role| !site.roles.contains(*role)).collect::<BTreeSet<_>>();
+        found.extend(
+            nobody.into_iter().map(|role| fault(SHARED, text, &["schedules:", role], &unheld(role, "is reminded"))),
+        );
     }
     found
+}
+
+/// What a runbook wants besides its targets and this installation does not have: where it is named, and what.
+fn unmet<'a>(runbook: &'a Runbook, site: &'a Site) -> impl Iterator<Item = (String, String)> + 'a {
+    let told = runbook.steps.iter().filter_map(|s| if let Work::Notify(n) = &s.work { Some(&n.roles) } else { None });
+    let told = told.flatten().map(|role| (role, format!("roles: [{role}"), "is told"));
+    let reminded = runbook.deadlines.iter().map(|d| (&d.role, format!("role: {}", d.role), "is reminded"));
+    let roles = told.chain(reminded).filter(|(role, ..)| !site.roles.contains(*role));
+    let open = runbook.private && !site.channels.contains(&runbook.runbook);
+    let open = open.then(|| {
+        let name = &runbook.runbook;
+        let what =
+            format!("it is worked in the open: name its private channel as `runbooks.channels: {{ {name}: C... }}`");
+        ("private:".to_owned(), what)
+    });
+    roles.map(|(role, needle, does)| (needle, unheld(role, does))).chain(open)
+}
+
+fn unheld(role: &str, does: &str) -> String {
+    format!("nobody {does}: no person of the configuration has the role `{role}`")
 }
 
 /// Whether a scenario without a file of its own is meant: it is shown as not configured.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use drbot::config::{Config, load};
+use drbot::parse::catalog::{load as load_files, warnings};
 use drbot::{app, model::runbook::Risk};
 
 use crate::support::{Folder, commands};
@@ -74,8 +75,10 @@ fn the_example_loads_and_shows_the_defaults() {
     for secret in ["a-token-that-is-old", "AKIA0123456789", "store_0123456789"] {
         assert!(example.secrets().contains(&secret.to_owned()), "{secret}: for the redactor");
     }
-    let catalog = app::load_catalog(&commands(), &app::site(&example)).unwrap();
+    let (files, site) = (app::read_runbooks(&commands()).unwrap(), app::site(&example));
+    let catalog = load_files(&files, &site).unwrap();
     assert!(catalog.runbooks.values().all(|l| l.unusable.is_none()), "the shipped runbooks can run with it");
+    assert_eq!(warnings(&files, &catalog, &site), Vec::<String>::new(), "and lack nothing");
 }
 
 /// The fields of the public structs in a source file.
@@ -121,6 +124,9 @@ fn an_object_store_has_a_key_and_nothing_beside_it() {
         assert!(faults.iter().any(|f| f.contains(said)), "{line}: {faults:?}");
     }
 }
+
+const APPROVALS: &str =
+    "approvals:\n  disruptive: { all_of: [{ role: responder, count: 1 }] }\n  decide_within: 15m\n  start_within: 5m\n";
 
 #[test]
 fn every_mistake_is_named_with_what_to_do() {
@@ -173,10 +179,19 @@ fn every_mistake_is_named_with_what_to_do() {
             "alerts: { channel: C1, alertmanager: { basic_user: am } }\nrunbooks:",
             &["basic_user and basic_password belong together"],
         ),
+        (
+            "folder: commands",
+            "folder: commands, channels: { security-breach: \"#breach\" }",
+            &["runbooks.channels.security-breach: `#breach` is no id of a channel", "such as C0ABCDEFGHI"],
+        ),
+        (
+            "runbooks: { folder: commands }",
+            "alerts: { channel: C01 }\nrunbooks: { folder: commands, channels: { security-breach: C01 } }",
+            &["runbooks.channels.security-breach: `C01` is also a channel of `alerts`"],
+        ),
         ("runbooks:", "alerts: { chanel: C1 }\nrunbooks:", &["`chanel`", "did you mean `channel`"]),
     ];
-    let approvals = "approvals:\n  disruptive: { all_of: [{ role: responder, count: 1 }] }\n  decide_within: 15m\n  start_within: 5m\n";
-    let good = format!("{LEAST}{approvals}");
+    let good = format!("{LEAST}{APPROVALS}");
     for (from, to, parts) in table {
         assert!(good.contains(from), "{from}");
         let told = read(&good.replacen(from, to, 1)).expect_err(to).join("\n");

@@ -202,8 +202,8 @@ fn what_is_meant_can_be_said() {
 fn what_the_installation_lacks_is_told_where_it_is_named() {
     let site = |targets: &[(&str, TargetKind)]| Site {
         targets: targets.iter().map(|(n, k)| ((*n).to_owned(), k.clone())).collect(),
-        parameters: BTreeMap::new(),
         configured: true,
+        ..Site::default()
     };
     assert_eq!(said(GOOD, &site(&[("db", TargetKind::Sql { operator: true })])), Vec::<String>::new());
     let none = said(GOOD, &site(&[]));

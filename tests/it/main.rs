@@ -29,6 +29,7 @@ mod mentions;
 mod messages;
 mod moto;
 mod object_store;
+mod own_channel;
 mod params;
 mod plan;
 mod post_rate;

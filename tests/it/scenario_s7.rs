@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use drbot::practice::bot::Wiring;
 use drbot::practice::scratch::PASSWORD;
 use drbot::practice::slack::plain_text;
 use sha2::{Digest, Sha256};
@@ -67,6 +68,11 @@ impl Drop for Breach {
 }
 
 pub async fn stage() -> Breach {
+    staged(|_| ()).await
+}
+
+/// The same with a changed wiring.
+pub async fn staged(change: impl FnOnce(&mut Wiring)) -> Breach {
     let key = Folder::new();
     let mut evidence = PathBuf::new();
     gpg(&key.0, &["--passphrase", "", "--pinentry-mode", "loopback", "--quick-gen-key", KEY, "default", "default"]);
@@ -85,6 +91,7 @@ pub async fn stage() -> Breach {
         for (name, value) in [("evidence_key", KEY.to_owned()), ("evidence_folder", evidence.display().to_string())] {
             w.parameters.push((RUNBOOK.into(), name.into(), value));
         }
+        change(w);
     })
     .await;
     saas.sql(BREACH).await;
@@ -112,7 +119,7 @@ impl Breach {
     }
 
     /// What the vendor does with a ban: it stands in its own table.
-    async fn banned(&self) {
+    pub async fn banned(&self) {
         let bans = || self.saas.vendors.with(|b| (!b.supabase.bans.is_empty()).then_some(()));
         assert!(self.saas.world.slack.wait(LIMIT, bans).await.is_some(), "no ban was set");
         self.saas

@@ -78,7 +78,7 @@ fn mistakes(good: &Value) -> Vec<(String, Value)> {
 }
 
 /// Blocks whose keys an author chooses; everywhere else a key that is not known is a mistake.
-const FREE: [&str; 13] = [
+const FREE: [&str; 14] = [
     "steps",
     "answers",
     "verify",
@@ -92,6 +92,7 @@ const FREE: [&str; 13] = [
     "columns",
     "only",
     "labels",
+    "channels",
 ];
 
 /// Schema and loader say the same about every mistake. A number where a text belongs is the one difference:

@@ -17,6 +17,8 @@ use crate::support::Folder;
 /// How long a test waits for something that must happen.
 pub const LIMIT: Duration = Duration::from_secs(30);
 pub const CHANNEL: &str = "C01INC";
+/// A channel besides, for what is not for everybody.
+pub const PRIVATE: &str = "C02BREACH";
 
 pub struct World {
     pub bot: Bot,
@@ -33,7 +35,8 @@ pub fn user(name: &str) -> User {
 
 pub fn setup() -> Setup {
     let users = ["alice", "bob", "carol", "mallory"].map(user).to_vec();
-    Setup { users, ..Setup::small(clock::now()) }
+    let channels = [(CHANNEL, "incidents"), (PRIVATE, "breach")].map(|(id, name)| (id.to_owned(), name.to_owned()));
+    Setup { users, channels: channels.to_vec(), ..Setup::small(clock::now()) }
 }
 
 pub fn wiring(slack: &Practice, folder: &Folder, database: Option<&Scratch>) -> Wiring {

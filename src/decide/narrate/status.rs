@@ -8,6 +8,7 @@ use crate::model::deadline::{Clock, left};
 use crate::model::message::{Message, Part, Run};
 use crate::model::outcome::Verdict;
 use crate::model::runbook::{Detect, Scenario};
+use crate::model::world::Open;
 
 /// Draws the status card.
 #[must_use]
@@ -19,9 +20,11 @@ pub fn card(status: &Status, scene: &Scene<'_>) -> Message {
         scene.catalog.shared.scenarios.iter().map(|s| row(s, status, scene)).collect();
     let of =
         |light: Light| rows.iter().filter(|(l, ..)| *l == light).map(|(_, s, _)| s.title.clone()).collect::<Vec<_>>();
-    let title = headline(&of(Light::Red), &of(Light::Amber), &of(Light::CouldNotCheck), of(Light::Checking).len());
+    let hides = rows.iter().any(|(light, ..)| *light == Light::Elsewhere);
+    let title =
+        headline(&of(Light::Red), &of(Light::Amber), &of(Light::CouldNotCheck), (of(Light::Checking).len(), hides));
     let mut parts = vec![Part::Title(title.clone())];
-    if let Some(incidents) = incidents(scene) {
+    if let Some(incidents) = incidents(scene, &status.channel) {
         parts.push(incidents);
         parts.push(Part::Rule);
     }
@@ -66,6 +69,10 @@ fn single(status: &Status, scene: &Scene<'_>) -> Message {
 
 fn row(scenario: &Scenario, status: &Status, scene: &Scene<'_>) -> (Light, Scenario, Vec<String>) {
     let loaded = scene.catalog.runbooks.get(&scenario.runbook);
+    // Not even its light: whoever broke in may read along, and green would be a lie.
+    if scene.world.rules.elsewhere(&scenario.runbook, &status.channel).is_some() {
+        return (Light::Elsewhere, scenario.clone(), Vec::new());
+    }
     let (light, figures) = match (loaded, status.found.get(&scenario.runbook)) {
         (None, _) => (Light::NotConfigured, vec!["no runbook file".to_owned()]),
         (Some(l), None) => (Light::NotConfigured, vec![l.unusable.clone().unwrap_or_else(|| "was not asked".into())]),
@@ -90,20 +97,23 @@ fn amber(found: &Detection, detect: &Detect) -> String {
     }
 }
 
-fn headline(red: &[String], amber: &[String], dark: &[String], checking: usize) -> String {
+fn headline(red: &[String], amber: &[String], dark: &[String], besides: (usize, bool)) -> String {
+    let (checking, hides) = besides;
     let list = |what: &str, of: &[String]| format!("{what}: {}", of.join(", "));
     match () {
         () if !red.is_empty() => list("🔴 Red", red),
         () if checking > 0 => format!("⏳ Checking {checking} scenario{}", if checking == 1 { "" } else { "s" }),
         () if !dark.is_empty() => list("⚫ Could not check", dark),
         () if !amber.is_empty() => list("🟠 Amber", amber),
+        () if hides => "🟢 Everything shown here is healthy".to_owned(),
         () => "🟢 Everything configured is healthy".to_owned(),
     }
 }
 
-fn incidents(scene: &Scene<'_>) -> Option<Part> {
+fn incidents(scene: &Scene<'_>, here: &str) -> Option<Part> {
+    let shown = |o: &&Open| !scene.world.rules.hides(&o.channel, here);
     let mut open: Vec<_> =
-        scene.world.open.values().filter(|o| o.recovered.is_none() || !o.clocks.is_empty()).collect();
+        scene.world.open.values().filter(|o| o.recovered.is_none() || !o.clocks.is_empty()).filter(shown).collect();
     open.sort_by_key(|o| (o.tier, o.number));
     let hidden = open.len().saturating_sub(20);
     let mut runs = Vec::new();

@@ -78,6 +78,7 @@ impl<'a> Stage<'a> {
             alert_channel: "C1".into(),
             incident_channel: None,
             tells_own: false,
+            own_channels: BTreeMap::new(),
         };
         Stage {
             now: BEGINS,

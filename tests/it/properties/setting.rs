@@ -170,8 +170,8 @@ pub fn catalog(edition: &str) -> Catalog {
     .into();
     let site = Site {
         targets: [("db".to_owned(), TargetKind::Sql { operator: true })].into(),
-        parameters: BTreeMap::new(),
         configured: true,
+        ..Site::default()
     };
     load(&files, &site).unwrap_or_else(|faults| panic!("{}", faults.join("\n")))
 }
@@ -221,6 +221,7 @@ pub fn rules(variant: usize) -> Rules {
         alert_channel: "C1".into(),
         incident_channel: None,
         tells_own: true,
+        own_channels: BTreeMap::new(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Engines: eight over one store, and one that is given a burst.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use drbot::app::load_catalog;
@@ -37,8 +36,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn fixed() -> Fixed {
     let site = Site {
         targets: [("main-db".to_owned(), TargetKind::Sql { operator: true })].into(),
-        parameters: BTreeMap::new(),
         configured: true,
+        ..Site::default()
     };
     let person = |id: &str| Person {
         id: PersonId(id.into()),
