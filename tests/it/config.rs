@@ -179,16 +179,6 @@ fn every_mistake_is_named_with_what_to_do() {
             "alerts: { channel: C1, alertmanager: { basic_user: am } }\nrunbooks:",
             &["basic_user and basic_password belong together"],
         ),
-        (
-            "folder: commands",
-            "folder: commands, channels: { security-breach: \"#breach\" }",
-            &["runbooks.channels.security-breach: `#breach` is no id of a channel", "such as C0ABCDEFGHI"],
-        ),
-        (
-            "runbooks: { folder: commands }",
-            "alerts: { channel: C01 }\nrunbooks: { folder: commands, channels: { security-breach: C01 } }",
-            &["runbooks.channels.security-breach: `C01` is also a channel of `alerts`"],
-        ),
         ("runbooks:", "alerts: { chanel: C1 }\nrunbooks:", &["`chanel`", "did you mean `channel`"]),
     ];
     let good = format!("{LEAST}{APPROVALS}");
@@ -200,6 +190,23 @@ fn every_mistake_is_named_with_what_to_do() {
         assert!(!told.contains("0123456789"), "a secret is in an error:\n{told}");
     }
     assert!(read(&LEAST.replace("people:\n", "people: []\nx:\n")).is_err());
+}
+
+/// A private channel is named by its id, and nothing else is said there.
+#[test]
+fn a_private_channel_is_one_that_slack_knows() {
+    let with = |id: &str| {
+        let channels = format!("folder: commands, channels: {{ security-breach: \"{id}\" }}");
+        read(&LEAST.replace("folder: commands", &channels).replace("runbooks:", "alerts: { channel: C01 }\nrunbooks:"))
+    };
+    assert!(with("C02").is_ok());
+    let said = with("#breach").expect_err("a name").join(" ");
+    assert!(
+        said.contains("runbooks.channels.security-breach: `#breach` is no id of a channel, such as C0ABCDEFGHI"),
+        "{said}"
+    );
+    let said = with("C01").expect_err("that of alerts").join(" ");
+    assert!(said.contains("runbooks.channels.security-breach: `C01` is also a channel of `alerts`"), "{said}");
 }
 
 /// Several mistakes come in one answer.

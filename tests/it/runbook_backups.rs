@@ -11,7 +11,7 @@ use drbot::practice::bot::Wiring;
 
 const RUNBOOK: &str = "backups";
 
-async fn stage(moto: &Moto) -> Saas {
+pub async fn stage(moto: &Moto) -> Saas {
     let saas = Saas::start(RUNBOOK, "", |w: &mut Wiring, vendors: &Vendors| {
         w.more_targets.push(moto.target("drbot/"));
         w.more_targets.push(vendors.target("supabase", "management", ("Authorization", &format!("Bearer {TOKEN}"))));
@@ -40,7 +40,7 @@ fn entry(key: &str, hours: i64, bytes: usize) -> Value {
 }
 
 /// Puts backups there: key, age of the data in hours, bytes.
-async fn hold(moto: &Moto, backups: &[(&str, i64, usize)]) {
+pub async fn hold(moto: &Moto, backups: &[(&str, i64, usize)]) {
     let list: Value = backups.iter().map(|(key, hours, bytes)| entry(key, *hours, *bytes)).collect();
     for (key, _, bytes) in backups {
         moto.put(&[(&format!("drbot/{key}"), &vec![b'x'; *bytes])]).await;

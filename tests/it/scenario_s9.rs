@@ -118,8 +118,8 @@ pub async fn staged(runbook: &str, remote: Option<&Moto>, change: impl FnOnce(&m
             w.parameters.extend(own.then(|| (PART.to_owned(), name.clone(), value.clone())));
             !own || name == "folder"
         });
-        // A drill stands alone.
-        given.retain(|_| runbook != "drill");
+        // A drill and a restore stand alone.
+        given.retain(|_| !["drill", PART].contains(&runbook));
         w.parameters.extend(given.into_iter().map(|(name, value)| (RUNBOOK.to_owned(), name, value)));
         change(w, vendors);
     })

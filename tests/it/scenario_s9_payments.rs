@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::scenario_s9::{Loss, NEW, PASSPHRASE, RECOVERY, stage};
 
 /// What the backup does not know, or knows as open.
-const BEFORE_BACKUP: &str = "update booking_payments set status = 'pending', paid_at = null where id in (id('payment-3'), id('payment-5'), id('payment-9'))";
+pub const BEFORE_BACKUP: &str = "update booking_payments set status = 'pending', paid_at = null where id in (id('payment-3'), id('payment-5'), id('payment-9'))";
 /// All but what was taken over.
 const OTHERS: &str = "(select * from booking_payments where id not in (id('payment-3'), id('payment-5')))";
 

@@ -2,8 +2,10 @@
 //! the decisions alone; `real` for every changing step on the running bot.
 
 mod back;
+mod backups;
 mod books;
 mod corruption;
+mod drill;
 mod entry;
 mod failing;
 mod indexes;
@@ -11,6 +13,7 @@ mod loss;
 mod offline;
 mod real;
 mod recovery;
+mod restore;
 mod site;
 mod smoke;
 mod switchback;

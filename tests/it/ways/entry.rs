@@ -17,6 +17,8 @@ pub struct Play {
     pub before: &'static [Act],
     /// The options that people choose, by label, in order.
     pub choose: &'static [&'static str],
+    /// Looks that stop here, since the database is not as on the day; they are left out with a reason.
+    pub passes: &'static [&'static str],
     /// What happens outside before a person reports that this step is done.
     pub people: &'static [(&'static str, Act)],
     /// The run is aborted once this step is done; otherwise it goes to its end.
@@ -25,7 +27,7 @@ pub struct Play {
 }
 
 /// What most plays are like.
-pub const PLAY: Play = Play { given: "", before: &[], choose: &[], people: &[], until: None, ways: &[] };
+pub const PLAY: Play = Play { given: "", before: &[], choose: &[], passes: &[], people: &[], until: None, ways: &[] };
 
 /// One changing step.
 pub struct Way {
@@ -80,6 +82,8 @@ pub enum Act {
     Call(&'static str, &'static str, (&'static str, &'static str), &'static str),
     /// A file of one of the stage's folders gets another name.
     Move(&'static str, &'static str, &'static str),
+    /// The object store holds these backups: key, age of the data in hours, bytes.
+    Backups(&'static [(&'static str, i64, usize)]),
     /// The database server goes down and comes back, and then this.
     Restart(fn(&mut Books)),
     /// Nothing: the words name another run, which is a play of its own.
@@ -131,6 +135,8 @@ pub enum Back {
     ByHand(&'static str, Act),
     /// The words behind this mark are the statement itself; it is run as it stands.
     Words(&'static str),
+    /// The same in another database of the server.
+    WordsIn(&'static str, &'static str),
     /// A step of this title is previewed, approved, and brings all back as before.
     Step(&'static str),
 }

@@ -12,6 +12,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use super::entry::{Act, Record};
 use super::offline::shipped;
 use super::walk::Folders;
+use crate::moto::Moto;
+use crate::runbook_backups;
 use crate::saas::{SAAS, Saas};
 use crate::world::{CHANNEL, user};
 
@@ -20,6 +22,8 @@ pub struct Site<'a> {
     /// What stands for `{name}` in entries.
     pub values: BTreeMap<String, String>,
     pub folders: Folders,
+    /// The object store, where there is one.
+    pub store: Option<Moto>,
     /// Step to how many troubles it had.
     failed: RefCell<BTreeMap<String, usize>>,
     /// Sessions of others that stay open.
@@ -30,7 +34,15 @@ pub struct Site<'a> {
 impl<'a> Site<'a> {
     pub fn new(saas: &'a Saas, values: &[(&str, String)], folders: Folders) -> Site<'a> {
         let values = values.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-        Site { saas, values, folders, failed: RefCell::default(), held: RefCell::default(), catalog: shipped() }
+        Site {
+            saas,
+            values,
+            folders,
+            store: None,
+            failed: RefCell::default(),
+            held: RefCell::default(),
+            catalog: shipped(),
+        }
     }
 
     pub async fn say(&self, who: &str, text: &str) -> String {
@@ -147,6 +159,7 @@ impl<'a> Site<'a> {
                 let folder = self.folder(folder);
                 std::fs::rename(folder.join(from), folder.join(to)).expect("moved");
             }
+            Act::Backups(list) => runbook_backups::hold(self.store.as_ref().expect("an object store"), list).await,
             Act::Restart(then) => {
                 self.saas.database.stop(Stop::Fast).await.expect("stopped");
                 self.saas.database.restart().await.expect("started");
@@ -157,9 +170,9 @@ impl<'a> Site<'a> {
     }
 
     /// Runs a statement as a card says it.
-    pub async fn words(&self, said: &str) {
+    pub async fn words(&self, database: &str, said: &str) {
         let sql = said.split(" What can be taken back").next().unwrap_or_default();
         let sql = sql.split(". No step that ran").next().unwrap_or_default().trim_end_matches('.');
-        self.saas.sql(sql).await;
+        self.saas.database.admin(database, sql).await.expect(sql);
     }
 }

@@ -58,6 +58,11 @@ pub const GITHUB_500: Trouble = Trouble {
     end: End::Unknown,
 };
 
+/// A refusal inside another database of the server.
+pub const fn within(database: &'static str, on: &'static str, off: &'static str, told: &'static str) -> Trouble {
+    Trouble { on: Act::In(database, on), off: Act::In(database, off), told, end: End::Failed }
+}
+
 /// A target that refuses by a right that is gone, or by its own word; nothing remains.
 pub const fn refuses(on: &'static str, off: &'static str, told: &'static str) -> Trouble {
     Trouble { on: Act::Sql(on), off: Act::Sql(off), told, end: End::Failed }

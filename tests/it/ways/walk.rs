@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::entry::{Again, Back, Book, End, Play, Trouble, Way};
 use super::site::Site;
+use crate::saas::SAAS;
 use crate::world::{CHANNEL, LIMIT};
 
 /// What the card asks for next.
@@ -77,7 +78,8 @@ impl<'a> Run<'a> {
 
     async fn start(&mut self) {
         // The card shows the end of the run before for a moment.
-        self.seen.retain(|a| matches!(a, Asks::Stopped(_)));
+        let stays = |a: &Asks| matches!(a, Asks::Stopped(why) if self.passed(why).is_none());
+        self.seen = self.seen.iter().filter(|a| stays(a)).cloned().collect();
         self.chosen = 0;
         let given = self.site.fill(self.play.given);
         let said = self.to("alice", "run", &format!("{} {given}", self.book.runbook)).await;
@@ -137,6 +139,11 @@ impl<'a> Run<'a> {
                     let at = labels.iter().position(|l| l == label).unwrap_or_else(|| panic!("{label}: {labels:?}"));
                     self.to("alice", "next", &(at + 1).to_string()).await;
                 }
+                Asks::Stopped(why) if self.passed(&why).is_some() => {
+                    let step = self.passed(&why).unwrap_or_default();
+                    let said = self.to("alice", "skip", &format!("{step} it was seen before")).await;
+                    assert!(said.contains("Skipped"), "{said}");
+                }
                 Asks::Stopped(why) => {
                     let meant = |w: &&Way| matches!(w.again, Again::Stops(at) if why.contains(at));
                     let fine = self.again && self.play.ways.iter().any(|w| meant(&w));
@@ -151,6 +158,11 @@ impl<'a> Run<'a> {
                 }
             }
         }
+    }
+
+    /// The look that stopped, if it may be left out here.
+    fn passed(&self, why: &str) -> Option<&'static str> {
+        self.play.passes.iter().copied().find(|step| why.contains(&format!("Paused: {step} ")))
     }
 
     /// Ends the run, once nothing is in flight any more.
@@ -180,6 +192,8 @@ impl<'a> Run<'a> {
     async fn approval(&mut self, id: &str, step: &str) {
         let way = self.play.ways.iter().find(|w| w.step == step);
         match (way, self.again) {
+            // Begun anew after a later step led to an end: what had its effect has no other.
+            (Some(way), false) if self.gone.contains(&way.step) => self.agree(id).await,
             (Some(way), false) => self.first(id, way).await,
             (Some(way), true) => self.second(id, way).await,
             (None, false) => self.agree(id).await,
@@ -333,9 +347,10 @@ impl<'a> Run<'a> {
                     return;
                 }
             }
-            Back::Words(mark) => {
+            Back::Words(mark) | Back::WordsIn(_, mark) => {
                 told(mark);
-                self.site.words(said.split(mark).nth(1).expect("the words")).await;
+                let database = if let Back::WordsIn(database, _) = way.undo { database } else { SAAS };
+                self.site.words(database, said.split(mark).nth(1).expect("the words")).await;
             }
             Back::Step(title) => {
                 assert!(said.contains("Taking back"), "{said}");
