@@ -78,7 +78,7 @@ pub fn site(config: &Config) -> Site {
     Site {
         targets: config.targets.iter().map(|(n, t)| (n.clone(), kind(t))).collect(),
         parameters: config.runbooks.parameters.clone(),
-        channels: config.runbooks.channels.keys().cloned().collect(),
+        channels: config.runbooks.channels.clone(),
         roles: config.people.iter().flat_map(|p| p.roles.iter().cloned()).collect(),
         configured: true,
     }

@@ -321,7 +321,22 @@ impl Config {
         for (name, target) in &mut self.targets {
             results.extend(target.read_secrets(name, folder));
         }
+        self.chat_as_target();
         results.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Runbooks may look at chat itself, with drbot's own rights: target `slack`, unless there is one of that name.
+    fn chat_as_target(&mut self) {
+        let Some(token) = &self.slack.bot_token else { return };
+        let base = self.slack.api.clone();
+        let target = Target {
+            headers: [("Authorization".to_owned(), format!("Bearer {token}"))].into(),
+            // A Slack of practice is on this machine.
+            allow_private: base.scheme() == "http",
+            base: Some(base),
+            ..Target::default()
+        };
+        self.targets.entry("slack".to_owned()).or_insert(target);
     }
 
     /// Everything that is well formed and would not work or not be safe.

@@ -151,7 +151,7 @@ pub(super) async fn run(http: &Http, job: &Job, calls: &[HttpCall]) -> Ended {
 fn finished(job: &Job, call: &HttpCall, answer: &HttpAnswer) -> Ended {
     match answer.rows_of(call, 1_000).and_then(|rows| Ok((job.expect.holds(&rows)?, rows))) {
         Ok((true, rows)) => Ended::Done { rows },
-        Ok((false, _)) => doubt(job, "it answered, but not as expected".to_owned()),
+        Ok((false, rows)) => doubt(job, format!("the answer is not as expected: {}", job.expect.difference(&rows))),
         Err(why) => doubt(job, format!("it answered, but {why}")),
     }
 }

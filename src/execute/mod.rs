@@ -169,7 +169,9 @@ impl Executors {
         match self.rows(&asking(job, (&job.target, &job.deed, LOOK_CAP))).await {
             Ok(rows) if job.effect == EffectClass::Observe => match job.expect.holds(&rows) {
                 Ok(true) => Ended::Done { rows },
-                Ok(false) => Ended::Failed { why: format!("the answer is not as expected: {} rows", rows.count()) },
+                Ok(false) => {
+                    Ended::Failed { why: format!("the answer is not as expected: {}", job.expect.difference(&rows)) }
+                }
                 Err(why) => Ended::Failed { why },
             },
             Ok(_) => Ended::NotStarted { why: "questions in a row and pages are asked, never done".to_owned() },

@@ -146,7 +146,9 @@ impl<'a> Ask<'a> {
                 texts.push(&call.path);
                 texts.extend(call.headers.values().chain(call.form.values()).map(String::as_str));
                 call.json.iter().for_each(|json| texts_of(json, &mut texts));
-                texts.extend(call.rows.iter().flat_map(|at| at.only.values()).map(String::as_str));
+                texts.extend(
+                    call.rows.iter().flat_map(|at| at.only.values().chain(at.without.values())).map(String::as_str),
+                );
                 let limits = |b: &'a Backups| [Some(b.within_hours.as_str()), b.after.as_deref()];
                 texts.extend(call.backups.iter().flat_map(limits).flatten());
             }

@@ -129,6 +129,26 @@ impl Expect {
         let value = self.value.as_ref().map_or(Ok(true), |v| v.holds(got))?;
         Ok(rows && value)
     }
+
+    /// The first part that does not hold, in numbers and names only: what rows say may be a customer's.
+    #[must_use]
+    pub fn difference(&self, rows: &Rows) -> String {
+        for (column, wanted) in self.rows.iter().flat_map(|r| &r.every) {
+            let at = rows.column(column);
+            let says =
+                |row: &&Vec<Option<String>>| at.and_then(|i| row.get(i)).cloned().flatten().as_ref() == Some(wanted);
+            let off = rows.rows.len() - rows.rows.iter().filter(says).count();
+            if off > 0 {
+                return format!("`{column}` is not `{wanted}` in {off} of {} rows", rows.count());
+            }
+        }
+        match &self.value {
+            Some(value) => {
+                format!("{} rows, `{}` outside its bounds or the row count not met", rows.count(), value.column)
+            }
+            None => format!("{} rows", rows.count()),
+        }
+    }
 }
 
 impl RowsExpect {

@@ -102,7 +102,7 @@ fn ten_thousand() -> u64 {
 }
 
 /// A list inside an answer, and what of each element makes a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RowsAt {
     /// RFC 6901 pointer to the list, or to one object; empty for the whole answer.
@@ -114,6 +114,10 @@ pub struct RowsAt {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Scalar>")]
     pub only: BTreeMap<String, String>,
+    /// No elements that carry one of these texts, separated by commas, at these pointers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
+    pub without: BTreeMap<String, String>,
     /// The list comes in pages, and all of them are wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pages: Option<Pages>,
@@ -250,8 +254,10 @@ impl RowsAt {
     /// The same with `{name}` in the wanted texts filled in.
     #[must_use]
     pub fn with(&self, values: &BTreeMap<String, String>) -> RowsAt {
-        let only = self.only.iter().map(|(p, is)| (p.clone(), fill(is, values))).collect();
-        RowsAt { only, ..self.clone() }
+        let filled = |texts: &BTreeMap<String, String>| {
+            texts.iter().map(|(pointer, text)| (pointer.clone(), fill(text, values))).collect()
+        };
+        RowsAt { only: filled(&self.only), without: filled(&self.without), ..self.clone() }
     }
 }
 
@@ -286,7 +292,11 @@ impl HttpAnswer {
             other => return Err(format!("`{}` is {}, neither a list nor an object", at.at, kind(other))),
         };
         let cell = |element: &Value, pointer: &String| element.pointer(pointer).and_then(shown);
-        let wanted = |e: &&&Value| at.only.iter().all(|(p, is)| cell(e, p).as_ref() == Some(is));
+        let among = |list: &String, found: String| list.split(',').any(|one| one.trim() == found);
+        let wanted = |e: &&&Value| {
+            at.only.iter().all(|(p, is)| cell(e, p).as_ref() == Some(is))
+                && !at.without.iter().any(|(p, list)| cell(e, p).is_some_and(|found| among(list, found)))
+        };
         let all: Vec<Vec<Option<String>>> =
             list.iter().filter(wanted).map(|e| at.columns.values().map(|p| cell(e, p)).collect()).collect();
         let keep = usize::try_from(cap).unwrap_or(usize::MAX).min(all.len());
@@ -430,7 +440,7 @@ mod tests {
         let got = answer(200, r#"{"data":[{"id":"a","n":1,"t":"x"},{"id":"b","n":null,"t":"x"},{"id":"c","t":"y"}]}"#);
         let columns = BTreeMap::from([("id".to_owned(), "/id".to_owned()), ("n".to_owned(), "/n".to_owned())]);
         let only = BTreeMap::from([("/t".to_owned(), "x".to_owned())]);
-        let at = RowsAt { at: "/data".into(), columns, only, pages: None };
+        let at = RowsAt { at: "/data".into(), columns, only, ..RowsAt::default() };
         let rows = got.rows(Some(&at), 1).unwrap();
         assert_eq!(rows.columns, ["id", "n"]);
         assert_eq!((rows.rows, rows.beyond), (vec![vec![Some("a".to_owned()), Some("1".to_owned())]], 1));
@@ -443,7 +453,7 @@ mod tests {
     #[test]
     fn the_next_page_is_named_by_the_last_element_or_the_answer_is_no_list() {
         let pages = Pages { more: "/more".into(), cursor: "/id".into(), query: "after".into() };
-        let at = RowsAt { at: "/data".into(), columns: BTreeMap::new(), only: BTreeMap::new(), pages: None };
+        let at = RowsAt { at: "/data".into(), ..RowsAt::default() };
         let next = |body: &str| at.next(&pages, &answer(200, body));
         assert_eq!(next(r#"{"more":true,"data":[{"id":"a"},{"id":"b"}]}"#), Ok(Some("b".to_owned())));
         assert_eq!(next(r#"{"more":false,"data":[]}"#), Ok(None));

@@ -18,6 +18,9 @@ const SCHEMA: &str = "1";
 /// The shared file's name; every other `.yaml` is a runbook.
 pub const SHARED: &str = "_shared.yaml";
 
+/// The parameter that is the id of a runbook's own channel, where it has one.
+const CHANNEL: &str = "channel";
+
 /// What this installation adds to the files.
 #[derive(Debug, Default, Clone)]
 pub struct Site {
@@ -25,8 +28,8 @@ pub struct Site {
     pub targets: BTreeMap<String, TargetKind>,
     /// Runbook to parameter values that replace defaults.
     pub parameters: BTreeMap<String, BTreeMap<String, String>>,
-    /// Runbooks that have a private channel of their own.
-    pub channels: BTreeSet<String>,
+    /// Runbooks that have a private channel of their own, and its id.
+    pub channels: BTreeMap<String, String>,
     /// The roles that somebody in the roster has.
     pub roles: BTreeSet<String>,
     /// False lints files only: unknown targets are then no fault.
@@ -98,7 +101,7 @@ pub fn load(files: &BTreeMap<String, String>, site: &Site) -> Result<Catalog, Ve
     for name in site.parameters.keys().filter(|n| !runbooks.contains_key(*n)) {
         faults.push(format!("configuration: runbooks.parameters names `{name}`, which is no runbook in the folder"));
     }
-    for name in site.channels.iter().filter(|n| !runbooks.contains_key(*n)) {
+    for name in site.channels.keys().filter(|n| !runbooks.contains_key(*n)) {
         faults.push(format!("configuration: runbooks.channels names `{name}`, which is no runbook in the folder"));
     }
     match shared {
@@ -141,7 +144,7 @@ fn unmet<'a>(runbook: &'a Runbook, site: &'a Site) -> impl Iterator<Item = (Stri
     let told = told.flatten().map(|role| (role, format!("roles: [{role}"), "is told"));
     let reminded = runbook.deadlines.iter().map(|d| (&d.role, format!("role: {}", d.role), "is reminded"));
     let roles = told.chain(reminded).filter(|(role, ..)| !site.roles.contains(*role));
-    let open = runbook.private && !site.channels.contains(&runbook.runbook);
+    let open = runbook.private && !site.channels.contains_key(&runbook.runbook);
     let open = open.then(|| {
         let name = &runbook.runbook;
         let what =
@@ -180,6 +183,10 @@ fn settle(runbook: Runbook, closure: String, under: (&Site, &[String])) -> (Load
     let mut defaults = site.parameters.get(&runbook.runbook).cloned().unwrap_or_default();
     for (key, value) in contained.iter().filter_map(|name| site.parameters.get(name)).flatten() {
         defaults.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    // Which channel it is said once.
+    if let (Some(own), true) = (site.channels.get(&runbook.runbook), runbook.params.contains_key(CHANNEL)) {
+        defaults.insert(CHANNEL.to_owned(), own.clone());
     }
     let mut loaded = Loaded { closure, runbook, defaults, unusable: None };
     if site.configured {

@@ -216,6 +216,13 @@ impl Practice {
         }
     }
 
+    /// Makes a channel private, or open again.
+    pub fn seclude(&self, channel: &str, private: bool) {
+        if let Some(found) = self.inner.state().channels.get_mut(channel) {
+            found.private = private;
+        }
+    }
+
     /// Listens again, on the same port and with everything remembered.
     ///
     /// # Errors

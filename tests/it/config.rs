@@ -223,7 +223,15 @@ fn the_slack_app_asks_for_little() {
         MANIFEST.split("bot:\n").nth(1).unwrap().lines().map_while(|l| l.trim().strip_prefix("- ")).collect();
     assert_eq!(
         scopes,
-        ["commands", "app_mentions:read", "chat:write", "channels:history", "groups:history", "metadata.message:read"]
+        [
+            "commands",
+            "app_mentions:read",
+            "chat:write",
+            "channels:history",
+            "groups:history",
+            "groups:read",
+            "metadata.message:read"
+        ]
     );
     let routes = include_str!("../../src/webhook.rs");
     for url in MANIFEST.lines().filter_map(|l| l.split_once("example.com/")).map(|(_, path)| path) {

@@ -40,6 +40,8 @@ fn apart(w: &mut Wiring) {
     let text = fs::read_to_string(&file).expect("the runbook");
     fs::write(&file, text.replacen("  every: 5m", "  every: 1s", 1)).expect("written");
     fs::write(w.runbooks.join("rewind.yaml"), OTHER).expect("written");
+    // Mallory is in the channel too.
+    w.parameters.push((RUNBOOK.into(), "invited".into(), "U0BOT, U-alice,U-bob,U-carol".into()));
     w.more = format!("  channels: {{ {RUNBOOK}: {PRIVATE} }}\nalerts: {{ channel: {CHANNEL} }}\n");
 }
 
@@ -65,6 +67,8 @@ async fn s7_7_a_breach_is_told_and_worked_in_its_private_channel_only() {
     let breach = staged(apart).await;
     let world = &breach.saas.world;
     let account = breach.saas.ask("select id('user-9')::text").await;
+
+    world.slack.seclude(PRIVATE, true);
 
     let alert = see(&breach, &["drbot's own detection", "suspicious logins"]).await;
     assert!(buttons(&alert).iter().any(|b| b.label == "Open incident"), "{}", plain_text(&alert));
@@ -110,6 +114,12 @@ async fn worked(breach: &Breach, account: &str) {
     }
     let said = say(breach, "alice", &format!("run {run}")).await;
     assert!(said.starts_with("Started in INC-1"), "{said}");
+    let card = plain_text(&see(breach, &["step: Ban the account", "and the runbook goes on"]).await);
+    assert!(card.contains("See that this channel is private (done"), "{card}");
+    assert!(card.contains("See that nobody is in it who was not invited (skipped)"), "{card}");
+    assert!(card.contains("not invited: U-mallory"), "{card}");
+    let found = world.slack.slash(&user("alice"), PRIVATE, "show readers").await.body;
+    assert!(found.contains("U-mallory") && !found.contains("U-bob") && !found.contains("U0BOT"), "{found}");
     let ban = see(breach, &["step: Ban the account", "Or type: /dr approve"]).await;
     let agreed = world.say("bob", &format!("approve {}", approval_id(&ban))).await;
     assert!(!agreed.contains("private channel"), "agreed from elsewhere: {agreed}");
@@ -140,7 +150,7 @@ fn kept(breach: &Breach, account: &str) {
 fn what_a_private_runbook_lacks_is_named() {
     let files = app::read_runbooks(&commands()).expect("the shipped files");
     let told = |channels: &[&str], roles: &[&str]| {
-        let channels = channels.iter().map(|c| (*c).to_owned()).collect();
+        let channels = channels.iter().map(|c| ((*c).to_owned(), PRIVATE.to_owned())).collect();
         let roles = roles.iter().map(|r| (*r).to_owned()).collect();
         let site = Site { channels, roles, configured: true, ..Site::default() };
         let all = load(&files, &site).map(|catalog| warnings(&files, &catalog, &site))?;
@@ -148,7 +158,7 @@ fn what_a_private_runbook_lacks_is_named() {
     };
     let none = told(&[], &[]).expect("it loads");
     for part in [
-        "security-breach.yaml: line 40",
+        "security-breach.yaml: line 41",
         "it is worked in the open: name its private channel as `runbooks.channels: { security-breach: C... }`",
         "nobody is reminded: no person of the configuration has the role `security`",
         "nobody is told: no person of the configuration has the role `responder`",

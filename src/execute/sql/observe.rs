@@ -159,23 +159,7 @@ pub(super) async fn identity(conn: &mut PgConnection) -> Result<(TargetIdentity,
 pub(super) fn unmet(expect: &Expect, rows: &Rows) -> Option<String> {
     match expect.holds(rows) {
         Ok(true) => None,
-        Ok(false) => Some(format!("the answer is not as expected: {}", difference(expect, rows))),
+        Ok(false) => Some(format!("the answer is not as expected: {}", expect.difference(rows))),
         Err(why) => Some(format!("the answer could not be judged: {why}")),
-    }
-}
-
-/// The first part of an expectation that does not hold, in numbers and names only.
-fn difference(expect: &Expect, rows: &Rows) -> String {
-    for (column, wanted) in expect.rows.iter().flat_map(|r| &r.every) {
-        let at = rows.column(column);
-        let says = |row: &&Vec<Option<String>>| at.and_then(|i| row.get(i)).cloned().flatten().as_ref() == Some(wanted);
-        let off = rows.rows.len() - rows.rows.iter().filter(says).count();
-        if off > 0 {
-            return format!("`{column}` is not `{wanted}` in {off} of {} rows", rows.count());
-        }
-    }
-    match &expect.value {
-        Some(value) => format!("{} rows, `{}` outside its bounds or the row count not met", rows.count(), value.column),
-        None => format!("{} rows", rows.count()),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::state::{Draft, Message, Slip, State};
+use super::state::{Channel, Draft, Message, Slip, State};
 use crate::model::time::Millis;
 
 /// What a parameter must be.
@@ -20,11 +20,14 @@ enum Kind {
 /// A method: how its body is written and what it takes; `true` marks what it needs.
 pub struct Method {
     pub json: bool,
+    /// It may be asked with GET as well, its parameters in the address.
+    pub reads: bool,
     params: &'static [(&'static str, Kind, bool)],
 }
 
 const POST: Method = Method {
     json: true,
+    reads: false,
     params: &[
         ("channel", Kind::Text, true),
         ("text", Kind::Text, true),
@@ -39,6 +42,7 @@ const POST: Method = Method {
 };
 const UPDATE: Method = Method {
     json: true,
+    reads: false,
     params: &[
         ("channel", Kind::Text, true),
         ("ts", Kind::Text, true),
@@ -49,6 +53,7 @@ const UPDATE: Method = Method {
 };
 const EPHEMERAL: Method = Method {
     json: true,
+    reads: false,
     params: &[
         ("channel", Kind::Text, true),
         ("user", Kind::Text, true),
@@ -58,10 +63,12 @@ const EPHEMERAL: Method = Method {
         ("link_names", Kind::Flag, false),
     ],
 };
-const OPEN: Method = Method { json: true, params: &[("trigger_id", Kind::Text, true), ("view", Kind::Object, true)] };
-const AUTH: Method = Method { json: false, params: &[] };
+const OPEN: Method =
+    Method { json: true, reads: false, params: &[("trigger_id", Kind::Text, true), ("view", Kind::Object, true)] };
+const AUTH: Method = Method { json: false, reads: false, params: &[] };
 const HISTORY: Method = Method {
     json: false,
+    reads: false,
     params: &[
         ("channel", Kind::Text, true),
         ("oldest", Kind::Text, false),
@@ -73,6 +80,7 @@ const HISTORY: Method = Method {
 };
 const REPLIES: Method = Method {
     json: false,
+    reads: false,
     params: &[
         ("channel", Kind::Text, true),
         ("ts", Kind::Text, true),
@@ -83,8 +91,15 @@ const REPLIES: Method = Method {
         ("cursor", Kind::Text, false),
     ],
 };
+const INFO: Method = Method { json: false, reads: true, params: &[("channel", Kind::Text, true)] };
+const MEMBERS: Method = Method {
+    json: false,
+    reads: true,
+    params: &[("channel", Kind::Text, true), ("limit", Kind::Text, false), ("cursor", Kind::Text, false)],
+};
 const HOOK: Method = Method {
     json: true,
+    reads: false,
     params: &[
         ("text", Kind::Text, true),
         ("blocks", Kind::List, false),
@@ -104,6 +119,8 @@ pub fn known(name: &str) -> Option<&'static Method> {
         "auth.test" => Some(&AUTH),
         "conversations.history" => Some(&HISTORY),
         "conversations.replies" => Some(&REPLIES),
+        "conversations.info" => Some(&INFO),
+        "conversations.members" => Some(&MEMBERS),
         "response_url" => Some(&HOOK),
         _ => None,
     }
@@ -175,8 +192,25 @@ pub fn run(state: &mut State, method: &str, params: &Value, now: Millis) -> Resu
             Ok(json!({"ok": true, "view": view}))
         }
         "conversations.history" | "conversations.replies" => pages(state, method, params),
+        "conversations.info" => {
+            let channel = found(state, params)?;
+            Ok(json!({"ok": true, "channel": {
+                "id": of("channel"), "name": channel.name, "is_channel": true, "is_private": channel.private,
+                "is_archived": false, "is_ext_shared": false, "is_member": channel.members.contains(&state.setup.bot_user),
+            }}))
+        }
+        "conversations.members" => {
+            // One page, as for any channel of fewer than 1000 members.
+            let members = &found(state, params)?.members;
+            Ok(json!({"ok": true, "members": members, "response_metadata": {"next_cursor": ""}}))
+        }
         _ => Err(Slip::new("unknown_method")),
     }
+}
+
+/// The channel of these parameters.
+fn found<'a>(state: &'a State, params: &Value) -> Result<&'a Channel, Slip> {
+    state.channels.get(params["channel"].as_str().unwrap_or_default()).ok_or_else(|| Slip::new("channel_not_found"))
 }
 
 /// What a call wants to say.
@@ -198,7 +232,7 @@ fn metadata(metadata: &Value) -> Result<(), Slip> {
 /// One page of a channel, newest first, or of a thread, oldest first.
 fn pages(state: &State, method: &str, params: &Value) -> Result<Value, Slip> {
     let of = |key: &str| params[key].as_str().unwrap_or_default();
-    let channel = state.channels.get(of("channel")).ok_or_else(|| Slip::new("channel_not_found"))?;
+    let channel = found(state, params)?;
     let alive = channel.messages.iter().filter(|m| !m.deleted);
     let oldest = micros(of("oldest"));
     let recent = |m: &Message| micros(&m.ts) > oldest || (of("inclusive") == "true" && micros(&m.ts) == oldest);

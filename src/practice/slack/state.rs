@@ -77,6 +77,7 @@ pub struct Gesture {
 pub struct Channel {
     pub name: String,
     pub members: BTreeSet<String>,
+    pub private: bool,
     pub messages: Vec<Message>,
     pub last_post: Option<Millis>,
 }
@@ -146,7 +147,8 @@ impl State {
     /// An empty workspace with the channels and users of `setup`.
     #[must_use]
     pub fn new(setup: Setup) -> State {
-        let members: BTreeSet<String> = setup.users.iter().map(|u| u.user.clone()).collect();
+        let people = setup.users.iter().map(|u| &u.user);
+        let members: BTreeSet<String> = people.chain([&setup.bot_user]).cloned().collect();
         let channels = setup
             .channels
             .iter()

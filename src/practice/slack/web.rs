@@ -41,10 +41,11 @@ pub async fn handle(Shared(inner): Shared<Arc<Inner>>, request: Request<Body>) -
     if let Err((status, error, why)) = outside(&inner, &request, known, hook.is_some()) {
         return refuse(&inner, status, error, &format!("{name}: {why}"));
     }
+    let asked = request.uri().query().unwrap_or_default().to_owned();
     let Ok(body) = to_bytes(request.into_body(), MAX_BODY).await else {
         return refuse(&inner, StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", &format!("{name}: unreadable body"));
     };
-    let Some(params) = parameters(known, &body) else {
+    let Some(params) = parameters(known, if asked.is_empty() { &body } else { asked.as_bytes() }) else {
         return refuse(&inner, StatusCode::BAD_REQUEST, "invalid_json", &format!("{name}: unreadable body"));
     };
     let complaints = known.complaints(&params);
@@ -63,14 +64,15 @@ fn outside(
     hook: bool,
 ) -> Result<(), (StatusCode, &'static str, String)> {
     let bad = |error, why: &str| Err((StatusCode::BAD_REQUEST, error, why.to_owned()));
-    if request.method() != Verb::POST {
+    let reads = known.reads && request.method() == Verb::GET;
+    if request.method() != Verb::POST && !reads {
         return Err((
             StatusCode::METHOD_NOT_ALLOWED,
             "invalid_http_method",
             format!("{} is not POST", request.method()),
         ));
     }
-    if request.uri().query().is_some() {
+    if request.uri().query().is_some() && !reads {
         return bad("invalid_arguments", "parameters in the address");
     }
     let headers = request.headers();
@@ -81,7 +83,7 @@ fn outside(
         return bad("invalid_headers", "a header was sent twice");
     }
     let expected = if known.json { "application/json; charset=utf-8" } else { "application/x-www-form-urlencoded" };
-    if text(headers, header::CONTENT_TYPE) != Some(expected) {
+    if !reads && text(headers, header::CONTENT_TYPE) != Some(expected) {
         return bad("invalid_post_type", &format!("content type is not {expected}"));
     }
     let token = text(headers, header::AUTHORIZATION);

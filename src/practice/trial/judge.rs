@@ -124,7 +124,7 @@ pub(super) fn ended(job: &Job, answer: &Answer) -> Ended {
     }
     match (holds(&job.expect, &job.deed, answer), rows_of(&job.deed, answer)) {
         (Ok(true), Ok(rows)) => Ended::Done { rows },
-        (Ok(false), _) => doubt("it answered, but not as expected".to_owned()),
+        (Ok(false), Ok(rows)) => doubt(format!("the answer is not as expected: {}", job.expect.difference(&rows))),
         (Err(why), _) | (_, Err(why)) => doubt(why),
     }
 }
