@@ -92,7 +92,7 @@ impl Wiring {
 pub struct Bot {
     program: PathBuf,
     folder: PathBuf,
-    port: u16,
+    port: port::Port,
     child: Option<Child>,
 }
 
@@ -114,7 +114,7 @@ impl Bot {
     /// # Errors
     /// The folder cannot be written.
     pub fn configure(&self, wiring: &Wiring) -> Result<()> {
-        std::fs::write(self.folder.join("drbot.yaml"), wiring.yaml(&format!("127.0.0.1:{}", self.port)))
+        std::fs::write(self.folder.join("drbot.yaml"), wiring.yaml(&format!("127.0.0.1:{}", self.port.number())))
             .context("writing the configuration")
     }
 
@@ -159,7 +159,9 @@ impl Bot {
 
     async fn ready(&self) -> bool {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await else { return false };
+        let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", self.port.number())).await else {
+            return false;
+        };
         let sent = stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
         let mut answer = String::new();
         sent.is_ok() && stream.read_to_string(&mut answer).await.is_ok() && answer.starts_with("HTTP/1.1 200")
@@ -170,7 +172,7 @@ impl Bot {
     /// # Errors
     /// Never for a local port; addresses are texts.
     pub fn doors(&self) -> Result<(Url, Url)> {
-        let base = Url::parse(&format!("http://127.0.0.1:{}/slack/", self.port))?;
+        let base = Url::parse(&format!("http://127.0.0.1:{}/slack/", self.port.number()))?;
         Ok((base.join("commands")?, base.join("interactions")?))
     }
 
@@ -179,7 +181,7 @@ impl Bot {
     /// # Errors
     /// As `doors`.
     pub fn alerts(&self) -> Result<Url> {
-        Ok(Url::parse(&format!("http://127.0.0.1:{}/alerts/alertmanager", self.port))?)
+        Ok(Url::parse(&format!("http://127.0.0.1:{}/alerts/alertmanager", self.port.number()))?)
     }
 
     /// Everything it logged, over all its lives.

@@ -41,7 +41,7 @@ pub enum Stop {
 pub struct Scratch {
     folder: PathBuf,
     bin: PathBuf,
-    port: u16,
+    port: port::Port,
     /// Stops the server when our end of its pipe closes, however we end.
     watchdog: Child,
 }
@@ -66,13 +66,12 @@ impl Scratch {
         done(initdb).await?;
         fs::write(data.join("pg_hba.conf"), HBA)?;
         let watchdog = watch(&bin, &data)?;
-        let mut scratch = Scratch { folder, bin, port: 0, watchdog };
+        let mut scratch = Scratch { folder, bin, port: port::free()?, watchdog };
         for attempt in 1.. {
-            scratch.port = port::free()?;
             scratch.configure()?;
             match scratch.up().await {
                 // Somebody else may have taken the port meanwhile.
-                Err(_) if attempt < ATTEMPTS => {}
+                Err(_) if attempt < ATTEMPTS => scratch.port = port::free()?,
                 Err(e) => return Err(e.context(scratch.log_text())),
                 Ok(()) => break,
             }
@@ -91,19 +90,19 @@ impl Scratch {
     pub fn superuser_url_of(&self, database: &str) -> String {
         let socket: String =
             url::form_urlencoded::byte_serialize(self.folder.display().to_string().as_bytes()).collect();
-        format!("postgres://{ACCOUNT}@localhost:{}/{database}?host={socket}", self.port)
+        format!("postgres://{ACCOUNT}@localhost:{}/{database}?host={socket}", self.port.number())
     }
 
     /// A role's URL over loopback TCP.
     #[must_use]
     pub fn url(&self, role: &str, password: &str, database: &str) -> String {
-        format!("postgres://{role}:{password}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+        format!("postgres://{role}:{password}@127.0.0.1:{}/{database}?sslmode=disable", self.port.number())
     }
 
     /// The TCP port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// The data directory.
@@ -189,7 +188,7 @@ impl Scratch {
         let preload = self.preload().map(|p| format!("shared_preload_libraries = '{p}'\n")).unwrap_or_default();
         let own = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n{preload}{SETTINGS}",
-            self.port,
+            self.port.number(),
             self.folder.display().to_string().replace('\'', "''"),
         );
         fs::write(self.data().join("scratch.conf"), own)?;

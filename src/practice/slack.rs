@@ -124,6 +124,8 @@ pub struct Practice {
     server: Mutex<Option<Server>>,
     http: reqwest::Client,
     doors: Mutex<Option<(Url, Url)>>,
+    /// Kept for as long as this is.
+    port: Option<port::Port>,
 }
 
 struct Server {
@@ -145,7 +147,10 @@ impl Practice {
     /// # Errors
     /// When no port can be had.
     pub async fn start(setup: Setup) -> Result<Practice> {
-        Practice::start_on(setup, port::free()?).await
+        let port = port::free()?;
+        let mut practice = Practice::start_on(setup, port.number()).await?;
+        practice.port = Some(port);
+        Ok(practice)
     }
 
     /// Starts on this local port.
@@ -173,7 +178,7 @@ impl Practice {
             .no_proxy()
             .build()?;
         let server = Mutex::new(Some(serve(listener, Arc::clone(&inner))));
-        Ok(Practice { inner, server, http, doors: Mutex::new(None) })
+        Ok(Practice { inner, server, http, doors: Mutex::new(None), port: None })
     }
 
     /// Tells where the bot takes slash commands and where it takes clicks and forms. Events go to `events`

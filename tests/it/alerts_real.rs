@@ -25,6 +25,7 @@ const FROZEN: Duration = Duration::from_secs(25);
 
 /// Fields drop in order: the programs before their folder.
 struct Monitoring {
+    _ports: [port::Port; 3],
     _programs: Vec<Program>,
     alertmanager: String,
     prometheus: String,
@@ -62,7 +63,8 @@ impl Monitoring {
         let folder = Folder::new();
         let at = |name: &str| folder.0.join(name).display().to_string();
         let write = |name: &str, text: &str| fs::write(folder.0.join(name), text).expect("written");
-        let [blackbox, alertmanager, prometheus] = [(); 3].map(|()| port::free().expect("a port"));
+        let ports = [(); 3].map(|()| port::free().expect("a port"));
+        let [blackbox, alertmanager, prometheus] = ports.each_ref().map(port::Port::number);
         write("token", TOKEN);
         write("rules.yml", RULES);
         write("blackbox.yml", "modules: { tcp: { prober: tcp, timeout: 900ms } }\n");
@@ -100,8 +102,13 @@ impl Monitoring {
             ),
         ];
         let base = |port: u16| format!("http://127.0.0.1:{port}");
-        let monitoring =
-            Monitoring { _programs: programs, alertmanager: base(alertmanager), prometheus: base(prometheus), folder };
+        let monitoring = Monitoring {
+            _programs: programs,
+            _ports: ports,
+            alertmanager: base(alertmanager),
+            prometheus: base(prometheus),
+            folder,
+        };
         monitoring.until("the probe to succeed", async || monitoring.probe().await.as_deref() == Some("1")).await;
         let alive = async || get(&format!("{}/-/ready", monitoring.alertmanager)).await.is_some();
         monitoring.until("Alertmanager", alive).await;

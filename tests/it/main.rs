@@ -21,6 +21,7 @@ mod failed;
 mod flow;
 mod import;
 mod interlocks;
+mod letter;
 mod lints;
 #[path = "../load/restore.rs"]
 mod load_restore;

@@ -23,7 +23,7 @@ const ADDS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Ac
 pub struct Moto {
     program: Option<Program>,
     client: reqwest::Client,
-    pub port: u16,
+    pub port: port::Port,
     pub access: String,
     pub secret: String,
     /// curl's configuration with the key of the backup job: it may add, and read the list.
@@ -49,7 +49,7 @@ impl Moto {
     pub async fn start() -> Moto {
         drbot::post::slack::client::install_crypto();
         let (folder, port) = (Folder::new(), port::free().expect("a port"));
-        let words = ["-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned);
+        let words = ["-H", "127.0.0.1", "-p", &port.number().to_string()].map(str::to_owned);
         let program = Some(Program::start("moto_server", &words, &folder.0.join("log")));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let (access, secret, adds) = (String::new(), String::new(), String::new());
@@ -69,7 +69,7 @@ impl Moto {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://127.0.0.1:{}{path}", self.port.number())
     }
 
     /// Somebody's new key.
@@ -127,7 +127,9 @@ impl Moto {
     pub fn target(&self, prefix: &str) -> String {
         format!(
             "backup-store: {{ base: \"http://127.0.0.1:{}/\", allow_private: true, s3: {{ bucket: {BUCKET}, region: us-east-1, prefix: {prefix}, access_key: {}, secret_key: \"{}\" }} }}",
-            self.port, self.access, self.secret
+            self.port.number(),
+            self.access,
+            self.secret
         )
     }
 

@@ -14,7 +14,7 @@ use crate::moto::{BUCKET, Moto};
 fn http(moto: &Moto, secret: &str) -> Http {
     let keys = Keys { region: "us-east-1".into(), access_key: moto.access.clone(), secret_key: secret.to_owned() };
     let store = Some(ObjectStore { bucket: BUCKET.into(), prefix: "drbot/".into(), keys });
-    let base = Url::parse(&format!("http://127.0.0.1:{}", moto.port)).expect("an address");
+    let base = Url::parse(&format!("http://127.0.0.1:{}", moto.port.number())).expect("an address");
     Http::new(
         [("store".to_owned(), HttpTarget { base, headers: vec![], allow_private: true, store })].into(),
         clock::now,

@@ -54,6 +54,7 @@ async fn light(saas: &Saas, wanted: &[&str]) {
     saas.see(|t| wanted.iter().all(|w| t.contains(w))).await;
 }
 
+/// On the day nothing can be dumped any more, so what is there is watched before (S1.6).
 /// Names lie and copies are new: what counts is the time of the data, held against what is really there.
 #[tokio::test]
 async fn the_light_says_how_old_the_newest_sound_backup_is() {

@@ -7,7 +7,7 @@ use crate::vendors::Vendors;
 use crate::vendors::supabase::{ANON, REF, TOKEN};
 use crate::world::{CHANNEL, World, approval_id};
 
-async fn stage(key: &str) -> (World, Vendors) {
+pub async fn stage(key: &str) -> (World, Vendors) {
     let vendors = Vendors::start().await;
     vendors.with(|b| {
         b.supabase.projects.insert(REF.into(), "ACTIVE_HEALTHY".into());
@@ -52,8 +52,10 @@ async fn until(world: &World, wanted: &str) -> String {
 }
 
 #[tokio::test]
-async fn both_probes_must_fail_three_times_and_the_status_page_decides_nothing() {
+async fn s1_1_2_both_probes_must_fail_three_times_and_the_status_page_decides_nothing() {
     let (world, vendors) = stage(ANON).await;
+    let letter = vendors.by_hand("GET", "/data/rest/v1", ("apikey", ANON), "").await;
+    assert_eq!(letter, 401, "the page's probe is refused although all is well");
     let healthy = line(&world).await;
     assert!(healthy.contains("green") && healthy.contains("the vendor says Database is operational"), "{healthy}");
     world.database.as_ref().expect("a database").stop(Stop::Immediate).await.expect("stopped");

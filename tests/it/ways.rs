@@ -10,7 +10,7 @@ mod entry;
 mod failing;
 mod indexes;
 mod loss;
-mod offline;
+pub mod offline;
 mod real;
 mod recovery;
 mod restore;

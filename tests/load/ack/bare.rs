@@ -56,7 +56,8 @@ impl Drop for Server {
 /// # Errors
 /// It does not start, or an answer is wrong.
 pub async fn measure(counted: Duration) -> Result<Shot> {
-    let port = port::free()?;
+    let claim = port::free()?;
+    let port = claim.number();
     let program = std::env::current_exe()?;
     let child = Command::new(program).args(["bare", &port.to_string()]).stdin(Stdio::null()).spawn()?;
     let server = Server(child);
