@@ -126,7 +126,11 @@ fn previewed(
     let ((run, step), (rows, identity)) = (at, got);
     let Some(work) = step.work.task() else { return Err("a person does this step".into()) };
     if rows.count() == 0 {
-        draft.happen(Event::StepSkipped { step: step.id.clone(), why: "nothing to do: it would touch no rows".into() });
+        draft.happen(Event::StepSkipped {
+            step: step.id.clone(),
+            why: "nothing to do: it would touch no rows".into(),
+            failed: false,
+        });
         advance(draft, cx);
         return Ok(());
     }

@@ -111,7 +111,7 @@ fn lead(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, way: &Way) {
 fn skip_to(draft: &mut Draft, target: &str, why: &str) {
     while let Some(id) = draft.run().and_then(|r| r.current()).map(|(s, _)| s.id.clone()).filter(|id| id != target) {
         let before = draft.case.seq;
-        draft.happen(Event::StepSkipped { step: id, why: why.to_owned() });
+        draft.happen(Event::StepSkipped { step: id, why: why.to_owned(), failed: false });
         if draft.case.seq == before {
             return;
         }
@@ -184,12 +184,13 @@ pub(super) fn goes_on(draft: &mut Draft, run: &Run) -> bool {
     if denied(state) || matches!(step.work, Work::Manual(_)) || state.undoes.is_some() {
         return false;
     }
-    let why = format!("it failed ({}) and the runbook goes on", state.remark.as_deref().unwrap_or("no reason given"));
+    let why = state.remark.clone().unwrap_or_else(|| "no reason given".into());
+    let given_up = Event::StepSkipped { step: step.id.clone(), why, failed: true };
     match &step.on_fail {
         OnFail::Stop | OnFail::Ask => return false,
-        OnFail::Continue => draft.happen(Event::StepSkipped { step: step.id.clone(), why }),
+        OnFail::Continue => draft.happen(given_up),
         OnFail::Go(target) => {
-            draft.happen(Event::StepSkipped { step: step.id.clone(), why });
+            draft.happen(given_up);
             skip_to(draft, target, "the step before it failed");
         }
     }
@@ -213,7 +214,11 @@ pub(super) fn skip(draft: &mut Draft, cx: &mut Cx<'_>, person: &Person, what: (&
     if let Some(a) = state.approval.as_ref().filter(|a| a.standing == Standing::Open) {
         draft.happen(Event::Voided { approval: a.id.clone(), why: format!("{} skipped the step", person.name) });
     }
-    draft.happen(Event::StepSkipped { step: step.id.clone(), why: format!("{}: {reason}", person.name) });
+    draft.happen(Event::StepSkipped {
+        step: step.id.clone(),
+        why: format!("{}: {reason}", person.name),
+        failed: false,
+    });
     if matches!(run.state, RunState::Paused(_)) {
         draft.guard(crate::model::world::Guard::Take(advance::lock(&run.loaded.runbook.runbook)));
         draft.happen(Event::RunResumed { by: person.id.clone() });

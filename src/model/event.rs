@@ -215,6 +215,9 @@ pub enum Event {
     StepSkipped {
         step: String,
         why: String,
+        /// It was tried and failed, and its file lets the run go on.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        failed: bool,
     },
     StepSettled {
         step: String,

@@ -84,6 +84,9 @@ pub struct StepRun {
     /// It was taken back.
     #[serde(default)]
     pub undone: bool,
+    /// It was skipped because it failed and its file lets the run go on.
+    #[serde(default)]
+    pub failed: bool,
 }
 
 /// The buttons under a failed step.
@@ -218,11 +221,12 @@ impl Run {
                 self.advance_if_done();
                 Ok(())
             }
-            Event::StepSkipped { step, why } => {
+            Event::StepSkipped { step, why, failed } => {
                 let open =
                     [Phase::Todo, Phase::Previewing, Phase::Person, Phase::Watching, Phase::Choosing, Phase::Failed];
                 let s = self.step(step, &open)?;
                 s.finish(Phase::Skipped, at);
+                s.failed = *failed;
                 s.remark = Some(why.clone());
                 self.advance_if_done();
                 Ok(())
@@ -448,6 +452,7 @@ impl StepRun {
             asked: None,
             undoes: None,
             undone: false,
+            failed: false,
         }
     }
 

@@ -114,10 +114,11 @@ async fn worked(breach: &Breach, account: &str) {
     }
     let said = say(breach, "alice", &format!("run {run}")).await;
     assert!(said.starts_with("Started in INC-1"), "{said}");
-    let card = plain_text(&see(breach, &["step: Ban the account", "and the runbook goes on"]).await);
+    let card = plain_text(&see(breach, &["step: Ban the account", "the run went on"]).await);
     assert!(card.contains("See that this channel is private (done"), "{card}");
-    assert!(card.contains("See that nobody is in it who was not invited (skipped)"), "{card}");
+    assert!(card.contains("See that nobody is in it who was not invited (failed, the run went on)"), "{card}");
     assert!(card.contains("not invited: U-mallory"), "{card}");
+    see(breach, &["readers: failed and the run goes on: not invited: U-mallory"]).await;
     let found = world.slack.slash(&user("alice"), PRIVATE, "show readers").await.body;
     assert!(found.contains("U-mallory") && !found.contains("U-bob") && !found.contains("U0BOT"), "{found}");
     let ban = see(breach, &["step: Ban the account", "Or type: /dr approve"]).await;

@@ -78,7 +78,8 @@ fn step_line(event: &Event, roster: &Roster) -> Option<String> {
         Event::StepVerified { step, ok, figures } => {
             format!("{step}: {}: {}", if *ok { "verified" } else { "verification failed" }, figures.join("; "))
         }
-        Event::StepSkipped { step, why } => format!("{step}: skipped, {why}"),
+        Event::StepSkipped { step, why, failed: false } => format!("{step}: skipped, {why}"),
+        Event::StepSkipped { step, why, failed: true } => format!("{step}: failed and the run goes on: {why}"),
         Event::StepSettled { step, happened, how } => {
             format!("{step}: settled, it {} ({how})", if *happened { "happened" } else { "did not happen" })
         }

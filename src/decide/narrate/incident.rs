@@ -133,11 +133,12 @@ fn steps(run: &Run) -> Vec<Text> {
             _ => String::new(),
         };
         let took = if state.undone { format!("{took}, taken back") } else { took };
+        let gave_up = state.failed && state.phase == Phase::Skipped;
         let remark = state.remark.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
         runs.push(Text::Plain(format!(
             "{} {title} ({}{took}){remark}\n",
-            phase_sign(state.phase),
-            phase_word(state.phase)
+            if gave_up { "❌" } else { phase_sign(state.phase) },
+            if gave_up { "failed, the run went on" } else { phase_word(state.phase) },
         )));
     }
     if matches!(run.state, RunState::Succeeded { .. }) {

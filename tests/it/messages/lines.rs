@@ -300,7 +300,7 @@ fn of_steps() -> Vec<Event> {
         ended(StepEnd::Unknown { why: why() }, None),
         Event::StepVerified { step: step(), ok: true, figures: vec!["0 of 2 left".into()] },
         Event::StepVerified { step: step(), ok: false, figures: vec!["1 of 2 left".into()] },
-        Event::StepSkipped { step: step(), why: "nothing to do: it would touch no rows".into() },
+        Event::StepSkipped { step: step(), why: "nothing to do: it would touch no rows".into(), failed: false },
         Event::StepSettled { step: step(), happened: true, how: "the probe says it happened: 0 left".into() },
         Event::StepSettled { step: step(), happened: false, how: "Bob and Carol say it did not happen".into() },
         Event::SettleClaimed { step: step(), by: by("bob"), happened: true },
