@@ -3,6 +3,7 @@
 
 use super::entry::{Act, Again, Back, Book, End, PLAY, Play, Record, Trouble, WAY, Way};
 use super::restore::{backed_up, fetch, load};
+use super::smoke::{NOT_BOOKED, NOT_REMOVED};
 use super::troubles::{GITHUB_403, GITHUB_500, within};
 use crate::scenario_s9::{self, NEW, RECOVERY};
 use crate::scenario_s9_payments::BEFORE_BACKUP;
@@ -79,20 +80,7 @@ const BOOKED: Play = Play {
     ways: &[Way {
         step: "smoke-book",
         record: BOOKINGS,
-        troubles: &[
-            Trouble {
-                on: Act::Vendors(|b| b.project.fault = Some(("POST /project/rest/v1/bookings", 403))),
-                off: Act::Vendors(|b| b.project.fault = None),
-                told: "verdict",
-                end: End::Leads,
-            },
-            Trouble {
-                on: Act::Vendors(|b| b.lost = Some(("POST /project/rest/v1/bookings", 504))),
-                off: Act::Vendors(|b| b.lost = None),
-                told: "returned error: 504",
-                end: End::Happened,
-            },
-        ],
+        troubles: &NOT_BOOKED,
         again: Again::Stops("nothing-left"),
         undo: Back::ByHand(
             "after an abort run smoke-test",
@@ -117,12 +105,7 @@ const REMOVED: Play = Play {
     ways: &[Way {
         step: "smoke-remove",
         record: BOOKINGS,
-        troubles: &[Trouble {
-            on: Act::Vendors(|b| b.project.fault = Some(("DELETE /project/rest/v1/bookings", 403))),
-            off: Act::Vendors(|b| b.project.fault = None),
-            told: "nothing-left",
-            end: End::Leads,
-        }],
+        troubles: &NOT_REMOVED,
         undo: Back::None("it was a test"),
         ..WAY
     }],

@@ -25,23 +25,34 @@ pub const SMOKE_TEST: Book = Book {
     ],
 };
 
+/// The application refuses the booking; or it is made and the answer gets lost.
+pub const NOT_BOOKED: [Trouble; 2] = [
+    Trouble {
+        on: Act::Vendors(|b| b.project.fault = Some(("POST /project/rest/v1/bookings", 403))),
+        off: Act::Vendors(|b| b.project.fault = None),
+        told: "verdict",
+        end: End::Leads,
+    },
+    Trouble {
+        on: Act::Vendors(|b| b.lost = Some(("POST /project/rest/v1/bookings", 504))),
+        off: Act::Vendors(|b| b.lost = None),
+        told: "returned error: 504",
+        end: End::Happened,
+    },
+];
+
+/// The application refuses to remove it.
+pub const NOT_REMOVED: [Trouble; 1] = [Trouble {
+    on: Act::Vendors(|b| b.project.fault = Some(("DELETE /project/rest/v1/bookings", 403))),
+    off: Act::Vendors(|b| b.project.fault = None),
+    told: "nothing-left",
+    end: End::Leads,
+}];
+
 const BOOK: Way = Way {
     step: "book",
     record: BOOKINGS,
-    troubles: &[
-        Trouble {
-            on: Act::Vendors(|b| b.project.fault = Some(("POST /project/rest/v1/bookings", 403))),
-            off: Act::Vendors(|b| b.project.fault = None),
-            told: "verdict",
-            end: End::Leads,
-        },
-        Trouble {
-            on: Act::Vendors(|b| b.lost = Some(("POST /project/rest/v1/bookings", 504))),
-            off: Act::Vendors(|b| b.lost = None),
-            told: "returned error: 504",
-            end: End::Happened,
-        },
-    ],
+    troubles: &NOT_BOOKED,
     again: Again::Stops("nothing-left"),
     undo: Back::ByHand(
         "step remove takes it away again",
@@ -50,18 +61,8 @@ const BOOK: Way = Way {
     ..WAY
 };
 
-const REMOVE: Way = Way {
-    step: "remove",
-    record: BOOKINGS,
-    troubles: &[Trouble {
-        on: Act::Vendors(|b| b.project.fault = Some(("DELETE /project/rest/v1/bookings", 403))),
-        off: Act::Vendors(|b| b.project.fault = None),
-        told: "nothing-left",
-        end: End::Leads,
-    }],
-    undo: Back::None("it was a test"),
-    ..WAY
-};
+const REMOVE: Way =
+    Way { step: "remove", record: BOOKINGS, troubles: &NOT_REMOVED, undo: Back::None("it was a test"), ..WAY };
 
 /// Plays it.
 pub async fn smoke_test() {
