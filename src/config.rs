@@ -282,6 +282,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<String>> {
     config.runbooks.folder = folder.join(&config.runbooks.folder);
     config.store.output = config.store.output.map(|output| folder.join(output));
     let mut faults = config.read_secrets(&folder);
+    config.chat_as_target();
     faults.extend(config.faults());
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
@@ -321,7 +322,6 @@ impl Config {
         for (name, target) in &mut self.targets {
             results.extend(target.read_secrets(name, folder));
         }
-        self.chat_as_target();
         results.into_iter().filter_map(Result::err).collect()
     }
 

@@ -18,17 +18,17 @@ const SHORT: usize = 8;
 
 /// A delivery of this case's group. What says nothing new changes nothing.
 pub(crate) fn alerted(draft: &mut Draft, cx: &mut Cx<'_>, group: &AlertGroup) -> Reply {
-    let scenario = cx.catalog.answering(group).map(|l| l.runbook.runbook.as_str());
-    let channel = cx.world.rules.home(scenario).to_owned();
-    let blank = Alarm::new(&group.source, &group.title, &channel);
-    let known = draft.case.alarm().cloned().unwrap_or(blank);
+    let known = draft.case.alarm().cloned().unwrap_or_else(|| {
+        let scenario = cx.catalog.answering(group).map(|l| l.runbook.runbook.as_str());
+        Alarm::new(&group.source, &group.title, cx.world.rules.home(scenario))
+    });
     let news = known.news(group, cx.now);
     if news.is_empty() && (known.truncated == group.truncated || !known.current(group)) {
         return Reply::Nothing;
     }
     if draft.case.body == Body::Empty {
         let (source, title) = (group.source.clone(), group.title.clone());
-        draft.happen(Event::AlarmOpened { source, title, channel });
+        draft.happen(Event::AlarmOpened { source, title, channel: known.channel.clone() });
     }
     let over = known.firing() == 0 || known.current(group) && !known.continues(group);
     let begins = over && news.iter().any(|a| a.firing);
@@ -201,6 +201,7 @@ pub(crate) fn meant(alert: Option<&str>, channel: &str, world: &World) -> Result
     let found: Vec<(&CaseId, &str)> = world
         .ringing
         .iter()
+        .filter(|(_, r)| !world.rules.hides(&r.channel, channel))
         .filter(|(case, r)| match alert {
             Some(name) => named(case, &r.title, name),
             None => r.channel == channel && !r.acked,

@@ -227,3 +227,33 @@ impl Decision {
         self.handles.push(id.0.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever meets a lock of a private incident learns that it is held, and not what for.
+    #[test]
+    fn a_private_holder_has_no_title() {
+        let case = CaseId::incident(1);
+        let open = Open {
+            case: case.clone(),
+            number: 1,
+            title: "Security breach".into(),
+            tier: 1,
+            scenario: None,
+            channel: "C1".into(),
+            began: Millis(0),
+            rto: Span(0),
+            recovered: None,
+            card: None,
+            origins: Vec::new(),
+            clocks: Vec::new(),
+        };
+        let mut world = World { open: [(case.clone(), open)].into(), ..World::default() };
+        let held = Held { case, since: Millis(0) };
+        assert!(world.holder(&held).starts_with("INC-1 (Security breach) since "), "{}", world.holder(&held));
+        world.rules.own_channels.insert("security-breach".into(), "C1".into());
+        assert!(world.holder(&held).starts_with("INC-1 since "), "{}", world.holder(&held));
+    }
+}

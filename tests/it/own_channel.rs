@@ -34,12 +34,21 @@ steps:
 verify: [{ id: there, target: main-db, sql: "select 1 as n", expect: { value: { column: n, at_least: 1 } }, figure: "{n}" }]
 "#;
 
+/// A runbook of the open channel that leads to the private one.
+const LEADS: &str = r#"  - id: way
+    title: Choose the way on
+    do: { choose: { ask: What is it?, options: [{ label: A breach, runbook: security-breach }, { label: Nothing, go: look }] } }
+"#;
+
 /// The breach's runbook with a private channel, looked for every second; the alert channel is the open one.
 fn apart(w: &mut Wiring) {
     let file = w.runbooks.join(format!("{RUNBOOK}.yaml"));
     let text = fs::read_to_string(&file).expect("the runbook");
     fs::write(&file, text.replacen("  every: 5m", "  every: 1s", 1)).expect("written");
     fs::write(w.runbooks.join("rewind.yaml"), OTHER).expect("written");
+    let leads = OTHER.replace("rewind", "lead").replacen("steps:\n", &format!("steps:\n{LEADS}"), 1);
+    fs::write(w.runbooks.join("lead.yaml"), leads.replace("not_while: security-breach", "not_while: total-data-loss"))
+        .expect("written");
     // Mallory is in the channel too.
     w.parameters.push((RUNBOOK.into(), "invited".into(), "U0BOT, U-alice,U-bob,U-carol".into()));
     w.more = format!("  channels: {{ {RUNBOOK}: {PRIVATE} }}\nalerts: {{ channel: {CHANNEL} }}\n");
@@ -82,6 +91,10 @@ async fn s7_7_a_breach_is_told_and_worked_in_its_private_channel_only() {
         let said = world.say("alice", &text).await;
         assert!(said.contains(AWAY) && !said.contains(PRIVATE), "{text}: {said}");
     }
+    let text = plain_text(&alert);
+    let id = text.split("/dr ack ").nth(1).and_then(|t| t.split_whitespace().next()).expect("its id");
+    let said = world.say("alice", &format!("ack {id}")).await;
+    assert!(said.contains("No alert") && said.contains("fires"), "it is not even told that it rings: {said}");
     assert_eq!(world.slack.messages(CHANNEL).len(), 0, "nothing was posted");
     world.say("alice", "status").await;
     let card = world.see(|t| t.contains("🔒") && !t.contains('⏳')).await;
@@ -130,6 +143,11 @@ async fn worked(breach: &Breach, account: &str) {
     assert!(world.say("carol", "declare rewind").await.starts_with("INC-2 is open"));
     let said = world.say("carol", "run rewind").await;
     assert!(said.contains("an incident in a private channel is open") && !said.contains("evidence"), "{said}");
+    assert!(world.say("carol", "declare lead").await.starts_with("INC-3 is open"));
+    assert!(world.say("carol", "run INC-3 lead").await.starts_with("Started"));
+    world.see(|t| t.contains("INC-3 ") && t.contains("/dr next 1 (A breach)")).await;
+    world.say("carol", "next INC-3 1").await;
+    world.see(|t| t.contains("INC-3 ") && t.contains("Paused: ") && t.contains(AWAY)).await;
     world.say("carol", "status").await;
     world.see(|t| t.contains("🔒") && t.contains("INC-2") && !t.contains("INC-1")).await;
 }

@@ -4,6 +4,7 @@
 
 use super::entry::{Act, Again, Back, Book, End, PLAY, Play, Record, Trouble, WAY, Way};
 use super::troubles::{APP_403, NO_SIGNALS, STRIPE_403, STRIPE_500, SUPABASE_403, SUPABASE_500, refuses};
+use crate::saas::SAAS;
 use crate::scenario_s2::{BEFORE, GOOD};
 use crate::scenario_s6::PAST_DUE;
 use crate::vendors::github::WORKFLOW;
@@ -135,7 +136,7 @@ pub const STRIPE_WEBHOOK_FAILURES: Book = Book {
                         "grant insert on audit_trail to drbot_operator",
                         "permission denied",
                     )],
-                    undo: Back::Words("by the owner: "),
+                    undo: Back::Words(SAAS, "by the owner: "),
                     ..WAY
                 },
                 Way {
@@ -218,7 +219,7 @@ pub const WHATSAPP_DOWN: Book = Book {
                     "grant update (whatsapp_qr_generated_at) on calendar_settings to drbot_operator",
                     "42501",
                 )],
-                undo: Back::Words("By hand: "),
+                undo: Back::Words(SAAS, "By hand: "),
                 ..WAY
             },
             Way {

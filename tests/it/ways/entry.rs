@@ -133,10 +133,8 @@ pub enum Back {
     None(&'static str),
     /// It is refused with these words; done by hand as they say, all is as before.
     ByHand(&'static str, Act),
-    /// The words behind this mark are the statement itself; it is run as it stands.
-    Words(&'static str),
-    /// The same in another database of the server.
-    WordsIn(&'static str, &'static str),
+    /// The words behind this mark are the statement itself; it is run as it stands in this database.
+    Words(&'static str, &'static str),
     /// A step of this title is previewed, approved, and brings all back as before.
     Step(&'static str),
 }

@@ -37,7 +37,7 @@ const TAKE_OVER: Way = Way {
         "grant insert on audit_trail to drbot_operator",
         "permission denied",
     )],
-    undo: Back::WordsIn(RECOVERY, "by the owner: "),
+    undo: Back::Words(RECOVERY, "by the owner: "),
     ..WAY
 };
 

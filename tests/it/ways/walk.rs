@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep};
 
 use super::entry::{Again, Back, Book, End, Play, Trouble, Way};
 use super::site::Site;
-use crate::saas::SAAS;
 use crate::world::{CHANNEL, LIMIT};
 
 /// What the card asks for next.
@@ -347,9 +346,8 @@ impl<'a> Run<'a> {
                     return;
                 }
             }
-            Back::Words(mark) | Back::WordsIn(_, mark) => {
+            Back::Words(database, mark) => {
                 told(mark);
-                let database = if let Back::WordsIn(database, _) = way.undo { database } else { SAAS };
                 self.site.words(database, said.split(mark).nth(1).expect("the words")).await;
             }
             Back::Step(title) => {
